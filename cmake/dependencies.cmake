@@ -27,3 +27,9 @@ set_target_properties(yyjson PROPERTIES IMPORTED_LOCATION ${YYJSON_LIBRARY} INTE
 if (MOTLEY_ORT)
   find_path(ORT_INCLUDE_DIR onnxruntime_c_api.h HINTS ${MOTLEY_DEPS_DIR}/include PATH_SUFFIXES onnxruntime onnxruntime/core/session REQUIRED)
 endif()
+
+# Libraries of the private prefix travel with the installed programs, which look for them beside themselves.
+# In the build tree CMake's own run path already names the prefix.
+set(CMAKE_INSTALL_RPATH "$ORIGIN/../lib/motley" "$ORIGIN/motley")
+file(GLOB MOTLEY_PRIVATE_LIBRARIES ${MOTLEY_DEPS_DIR}/lib/libyyjson.so.0* ${MOTLEY_DEPS_DIR}/lib/libonnxruntime.so.* ${MOTLEY_DEPS_DIR}/lib/*.LICENSE)
+install(FILES ${MOTLEY_PRIVATE_LIBRARIES} DESTINATION lib/motley)
