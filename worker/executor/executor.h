@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /* executor - one thread per slot that does what may block: open the runtime, load models, run batches.
  *
- * The loop posts commands and the executor answers each with exactly one event, in order, over an inproc PAIR socket that the
- * loop polls. They share no memory but the buffers named in a command, which have one owner at a time: a command's owner is the
- * executor until its event is received. Commands queue (a window's worth), so that the device never waits for the loop. */
+ *     loop:  post -> [queue] -> thread: load, run, unload -> [events] -> receive
+ *               recall <-|                                      |-> executor_fd is readable while one waits
+ *
+ * The loop posts commands and the executor answers each with exactly one event, in order; a RUN has a STARTED before its RAN.
+ * Both queues are bounded and lie behind one mutex, because recall must take a command back atomically; the loop never waits
+ * for a runtime in it. They share no memory but the buffers named in a command, which have one owner at a time: a command's owner
+ * is the executor until its event is received. Commands queue (a window's worth), so that the device never waits for the loop.
+ * The thread blocks all signals. All functions are for one loop thread. */
 #ifndef EXECUTOR_H
 #define EXECUTOR_H
 
@@ -28,7 +33,7 @@ struct executor_event {
     enum executor_event_type type;   /* STARTED: a RUN left the queue and is on the device now (an extra event before its RAN) */
     uint64_t tag;
     uint32_t model;
-    enum err err;                    /* OPENED, LOADED, RAN */
+    enum err err;                    /* OPENED, LOADED, RAN; why is set with it */
     struct why why;
     uint64_t load_us;                /* LOADED */
     struct model_signature signature;/* LOADED */
@@ -41,18 +46,20 @@ enum { EXECUTOR_MODELS_MAX = 64, EXECUTOR_QUEUE_MAX = 80 };
 
 struct executor;
 
-/* Start the thread; it opens the slot and reports EXECUTOR_OPENED. context is a ZeroMQ context. config is copied, what it points
- * to is borrowed for the executor's life. */
-MUST_USE enum err executor_new(void *context, const struct runtime_ops *ops, const struct runtime_config *config,
-                               struct executor **executor, struct why *why);
+/* Start the thread; it opens the slot and reports EXECUTOR_OPENED. After a failed open every command is answered with its error.
+ * config is copied, what it points to is borrowed for the executor's life. */
+MUST_USE enum err executor_new(const struct runtime_ops *ops, const struct runtime_config *config, struct executor **executor,
+                               struct why *why);
 
-/* Drop queued commands, cancel the running one, join the thread. */
+/* Drop queued commands, cancel the running one, join the thread, free what was not received. Idempotent. A load that the runtime
+ * cannot cancel is waited for. */
 void executor_free(struct executor **executor);
 
-/* The socket to poll for events (ZMQ_POLLIN). */
-void *executor_socket(const struct executor *executor);
+/* The descriptor to poll for events (POLLIN, ZMQ_POLLIN): readable while executor_receive would give one. */
+int executor_fd(const struct executor *executor);
 
-/* Queue a command. At most EXECUTOR_QUEUE_MAX may be unanswered (ENSURE). */
+/* Queue a command (copied). At most EXECUTOR_QUEUE_MAX may be unanswered (ENSURE). LOAD takes a model number that is not loaded
+ * (ENSURE); RUN of one that is not loaded, because its load failed, is answered with ERR_NOT_FOUND. */
 void executor_post(struct executor *executor, const struct executor_command *command);
 
 /* Receive one event without blocking; false when there is none. */

@@ -27,7 +27,7 @@ enum { RUNTIME_TENSORS_MAX = 16, RUNTIME_NAME_MAX = 32, RUNTIME_SIZES_MAX = 32 }
 /* What a model takes and gives, per sample. Read from the model itself, never from a file's name. */
 struct model_signature {
     uint32_t inputs_count, outputs_count;
-    struct tensor_spec inputs[RUNTIME_TENSORS_MAX];    /* rows: the batch axis is taken off */
+    struct tensor_spec inputs[RUNTIME_TENSORS_MAX];    /* rows: the batch axis is taken off; dims -1 where the caller says */
     struct tensor_spec outputs[RUNTIME_TENSORS_MAX];   /* dims -1 where only a run shows them */
     uint32_t batch_fixed;      /* a static batch axis of this size; 0 = any batch */
     char format[16];           /* "onnx", "synthetic" */
@@ -40,6 +40,8 @@ struct batch_in {
     uint64_t first;                                    /* index of the first sample in its job */
     uint32_t rows;
     const void *inputs[RUNTIME_TENSORS_MAX];           /* borrowed until run returns; may lie in a read-only map */
+    const struct tensor_spec *specs;                   /* of the inputs' rows, all dims known; NULL = the signature's. Needed only
+                                                        * where the signature has -1 (a text model's length) */
 };
 
 /* What a run gave. Buffers are malloc'ed by the runtime, exactly rows rows (padding cut off), and the caller frees them. */
@@ -91,11 +93,13 @@ struct runtime_ops {
     void (*unload)(struct runtime_slot *slot, struct runtime_model **model);
 
     /* Run in->rows samples. On error out holds nothing. ERR_MEMORY: the device's memory was short (try a smaller batch);
-     * ERR_CANCELLED after cancel; ERR_RUNTIME: the runtime's own words in why. */
+     * ERR_CANCELLED after cancel; ERR_LIMIT: more rows than the model's fixed batch or the device takes; ERR_RUNTIME: the
+     * runtime's own words in why. */
     MUST_USE enum err (*run)(struct runtime_slot *slot, struct runtime_model *model, const struct batch_in *in,
                              struct batch_out *out, struct why *why);
 
-    /* Ask a run in progress to stop soon (optional: NULL). Any thread. */
+    /* Ask a run (or an emulated load) in progress to stop soon (optional: NULL). Any thread. One that comes between two runs
+     * stops the next one, so that a cancel is never lost to a run that is just about to begin. */
     void (*cancel)(struct runtime_slot *slot);
 };
 
