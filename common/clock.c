@@ -29,12 +29,14 @@ void clock_rfc3339(int64_t wall_us, char text[CLOCK_RFC3339_MAX])
     struct tm utc;
     /* RFC 3339 has four digits for the year. */
     if (!gmtime_r(&when, &utc) || utc.tm_year < -1900 || utc.tm_year > 8099) {
-        snprintf(text, CLOCK_RFC3339_MAX, "%s", wall_us < 0 ? "0000-01-01T00:00:00.000Z" : "9999-12-31T23:59:59.999Z");
+        snprintf(text, CLOCK_RFC3339_MAX, "%s",
+                 wall_us < 0 ? "0000-01-01T00:00:00.000Z" : "9999-12-31T23:59:59.999Z");
         return;
     }
-    snprintf(text, CLOCK_RFC3339_MAX, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned)(utc.tm_year + 1900) % 10000u,
-             (unsigned)(utc.tm_mon + 1) % 100u, (unsigned)utc.tm_mday % 100u, (unsigned)utc.tm_hour % 100u,
-             (unsigned)utc.tm_min % 100u, (unsigned)utc.tm_sec % 100u, (unsigned)(ms - seconds * 1000) % 1000u);
+    snprintf(text, CLOCK_RFC3339_MAX, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ",
+             (unsigned)(utc.tm_year + 1900) % 10000u, (unsigned)(utc.tm_mon + 1) % 100u,
+             (unsigned)utc.tm_mday % 100u, (unsigned)utc.tm_hour % 100u, (unsigned)utc.tm_min % 100u,
+             (unsigned)utc.tm_sec % 100u, (unsigned)(ms - seconds * 1000) % 1000u);
 }
 
 void clock_sleep_until_us(uint64_t monotonic_us)

@@ -6,7 +6,7 @@
 
 _Noreturn void ensure_failed(const char *condition, const char *file, int line)
 {
-    fprintf(stderr, "%s:%d: ENSURE(%s) does not hold: this is a defect in Motley, please report it\n", file, line,
-            condition);
+    fprintf(stderr, "%s:%d: ENSURE(%s) does not hold: this is a defect in Motley, please report it\n", file,
+            line, condition);
     abort();
 }

@@ -28,7 +28,8 @@ enum err file_pread(int fd, void *bytes, size_t size, uint64_t offset, const cha
 {
     size_t done = 0;
     if (offset > INT64_MAX - (uint64_t)size)
-        return why_set(why, ERR_LIMIT, "%s: offset %llu is past what a file can hold", path, (unsigned long long)offset);
+        return why_set(why, ERR_LIMIT, "%s: offset %llu is past what a file can hold", path,
+                       (unsigned long long)offset);
     while (done < size) {
         ssize_t got = pread(fd, (char *)bytes + done, size - done, (off_t)(offset + done));
         if (got < 0 && errno == EINTR)
@@ -49,11 +50,13 @@ static enum err write_failed(const char *path, struct why *why)
     return why_set_errno(why, full ? ERR_FULL : ERR_FILE, "%s: cannot be written", path);
 }
 
-enum err file_pwrite(int fd, const void *bytes, size_t size, uint64_t offset, const char *path, struct why *why)
+enum err file_pwrite(int fd, const void *bytes, size_t size, uint64_t offset, const char *path,
+                     struct why *why)
 {
     size_t done = 0;
     if (offset > INT64_MAX - (uint64_t)size)
-        return why_set(why, ERR_LIMIT, "%s: offset %llu is past what a file can hold", path, (unsigned long long)offset);
+        return why_set(why, ERR_LIMIT, "%s: offset %llu is past what a file can hold", path,
+                       (unsigned long long)offset);
     while (done < size) {
         ssize_t put = pwrite(fd, (const char *)bytes + done, size - done, (off_t)(offset + done));
         if (put < 0 && errno == EINTR)
@@ -68,9 +71,12 @@ enum err file_pwrite(int fd, const void *bytes, size_t size, uint64_t offset, co
 }
 
 /* Read to the end by growing, because the size of a pipe or of a file in /proc is not known before. */
-static enum err read_all(int fd, const char *path, size_t max_bytes, char **bytes, size_t *size, struct why *why)
+static enum err read_all(int fd, const char *path, size_t max_bytes, char **bytes, size_t *size,
+                         struct why *why)
 {
     size_t used = 0, room = 0;
+    if (max_bytes > SIZE_MAX / 4)
+        max_bytes = SIZE_MAX / 4;
     for (;;) {
         if (used == room) {
             room = room == 0 ? READ_STEP : room * 2;
@@ -90,7 +96,8 @@ static enum err read_all(int fd, const char *path, size_t max_bytes, char **byte
             break;
         used += (size_t)got;
         if (used > max_bytes)
-            return why_set(why, ERR_LIMIT, "%s: is larger than %zu bytes, the most that is read here", path, max_bytes);
+            return why_set(why, ERR_LIMIT, "%s: is larger than %zu bytes, the most that is read here", path,
+                           max_bytes);
     }
     (*bytes)[used] = 0;
     *size = used;
@@ -134,7 +141,8 @@ static enum err check_replaceable(const char *path, struct why *why)
     return ERR_OK;
 }
 
-enum err file_begin(const char *path, char *temporary, size_t temporary_max, int *fd, struct why *why)
+static enum err open_temporary(const char *path, mode_t mode, char *temporary, size_t temporary_max, int *fd,
+                               struct why *why)
 {
     static atomic_uint serial;
     *fd = -1;
@@ -146,13 +154,18 @@ enum err file_begin(const char *path, char *temporary, size_t temporary_max, int
         int length = snprintf(temporary, temporary_max, "%s.tmp-%d-%u", path, (int)getpid(), number);
         if (length < 0 || (size_t)length >= temporary_max)
             return no_room(path, why);
-        *fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+        *fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
         if (*fd >= 0)
             return ERR_OK;
         if (errno != EEXIST)
             return write_failed(path, why);
     }
     return why_set(why, ERR_FILE, "%s: no free temporary name beside it; remove its old .tmp- files", path);
+}
+
+enum err file_begin(const char *path, char *temporary, size_t temporary_max, int *fd, struct why *why)
+{
+    return open_temporary(path, 0666, temporary, temporary_max, fd, why);
 }
 
 void file_discard(int *fd, const char *temporary)
@@ -185,7 +198,8 @@ enum err file_replace(const char *path, const void *bytes, size_t size, mode_t m
 {
     char temporary[PATH_MAX + 32];
     int fd;
-    enum err err = file_begin(path, temporary, sizeof temporary, &fd, why);
+    /* Born closed to others: a key must not be readable for even a moment. */
+    enum err err = open_temporary(path, 0600, temporary, sizeof temporary, &fd, why);
     if (err != ERR_OK)
         return err;
     if (fchmod(fd, mode) != 0)
@@ -248,15 +262,16 @@ static const struct {
     unsigned long magic;
     const char *name;
 } network_kinds[] = {
-    { 0x6969, "NFS" },         { 0x517B, "SMB" },         { 0xFF534D42, "CIFS" },   { 0xFE534D42, "SMB" },
-    { 0x01021997, "9p" },      { 0x0BD00BD0, "Lustre" },  { 0x00C36400, "Ceph" },   { 0x5346414F, "AFS" },
-    { 0x47504653, "GPFS" },    { 0x19830326, "BeeGFS" },  { 0x73757245, "Coda" },
+    { 0x6969, "NFS" },      { 0x517B, "SMB" },        { 0xFF534D42, "CIFS" }, { 0xFE534D42, "SMB" },
+    { 0x01021997, "9p" },   { 0x0BD00BD0, "Lustre" }, { 0x00C36400, "Ceph" }, { 0x5346414F, "AFS" },
+    { 0x47504653, "GPFS" }, { 0x19830326, "BeeGFS" }, { 0x73757245, "Coda" },
 };
 
 static const unsigned long fuse_magic = 0x65735546;
 
-/* All of FUSE shares one magic number: its sub-type is in mountinfo. Virtual machines' virtiofs, local disks (fuseblk) and
- * rootless containers' overlays are local; the rest ("fuse.sshfs", "fuse.rclone", ...) mostly is not. */
+/* All of FUSE shares one magic number: its sub-type is in mountinfo. Virtual machines' virtiofs, local disks
+ * (fuseblk) and rootless containers' overlays are local; the rest ("fuse.sshfs", "fuse.rclone", ...) mostly
+ * is not. */
 static bool fuse_is_remote(dev_t device)
 {
     char wanted[32], line[4096];
@@ -299,7 +314,8 @@ static enum err name_state_dir(char *path, size_t max, struct why *why)
         struct passwd entry, *found = NULL;
         char buffer[4096];
         if (!home || *home != '/')
-            home = getpwuid_r(getuid(), &entry, buffer, sizeof buffer, &found) == 0 && found ? found->pw_dir : NULL;
+            home = getpwuid_r(getuid(), &entry, buffer, sizeof buffer, &found) == 0 && found ? found->pw_dir
+                                                                                             : NULL;
         if (!home || *home != '/')
             return why_set(why, ERR_FILE, "no home folder is known for the state; set MOTLEY_STATE_DIR");
         length = snprintf(path, max, "%s/.local/state/motley", home);
@@ -319,15 +335,19 @@ enum err file_state_dir(char *path, size_t max, struct why *why)
     if (stat(path, &status) != 0)
         return why_set_errno(why, ERR_FILE, "%s: cannot be used for the state", path);
     if (status.st_uid != geteuid())
-        return why_set(why, ERR_FILE, "%s: the state folder belongs to another user; set MOTLEY_STATE_DIR to one of your own",
-                       path);
+        return why_set(
+            why, ERR_FILE,
+            "%s: the state folder belongs to another user; set MOTLEY_STATE_DIR to one of your own", path);
     if (status.st_mode & 077)
-        return why_set(why, ERR_FILE, "%s: others can open the state folder (mode %04o); chmod 700 it, or set MOTLEY_STATE_DIR",
-                       path, (unsigned)status.st_mode & 07777u);
+        return why_set(
+            why, ERR_FILE,
+            "%s: others can open the state folder (mode %04o); chmod 700 it, or set MOTLEY_STATE_DIR", path,
+            (unsigned)status.st_mode & 07777u);
     const char *kind = network_kind(path, status.st_dev);
     if (kind)
         return why_set(why, ERR_FILE,
-                       "%s: the state folder is on a network file system (%s), where a journal is not safe; set MOTLEY_STATE_DIR to a "
+                       "%s: the state folder is on a network file system (%s), where a journal is not safe; "
+                       "set MOTLEY_STATE_DIR to a "
                        "path on a local disk, such as /var/tmp/motley-%u",
                        path, kind, (unsigned)getuid());
     return ERR_OK;
@@ -358,7 +378,8 @@ static enum err empty_folder(int fd, const char *path, int depth, struct why *wh
 static enum err remove_at(int folder, const char *name, const char *path, int depth, struct why *why)
 {
     if (depth > TREE_DEPTH_MAX)
-        return why_set(why, ERR_LIMIT, "%s: folders in it are nested deeper than %d; remove it by hand", path, TREE_DEPTH_MAX);
+        return why_set(why, ERR_LIMIT, "%s: folders in it are nested deeper than %d; remove it by hand", path,
+                       TREE_DEPTH_MAX);
     if (unlinkat(folder, name, 0) == 0 || errno == ENOENT)
         return ERR_OK;
     if (errno != EISDIR && errno != EPERM)
@@ -389,7 +410,8 @@ enum err file_program_dir(char *path, size_t max, struct why *why)
     return parent_of(program, path, max, why);
 }
 
-/* Append the parts of path to absolute, of *length bytes without a trailing slash ("" is the root), resolving "." and "..". */
+/* Append the parts of path to absolute, of *length bytes without a trailing slash ("" is the root), resolving
+ * "." and "..". */
 static bool append_parts(const char *path, char *absolute, size_t max, size_t *length)
 {
     for (const char *at = path; *at;) {

@@ -6,10 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-void heap_init(struct heap *heap)
-{
-    *heap = (struct heap){ 0 };
-}
+void heap_init(struct heap *heap) { *heap = (struct heap){ 0 }; }
 
 void heap_fini(struct heap *heap)
 {
@@ -104,10 +101,7 @@ void heap_remove(struct heap *heap, struct heap_item *item)
         settle(heap, last, hole);
 }
 
-struct heap_item *heap_first(const struct heap *heap)
-{
-    return heap->count > 0 ? heap->at[0] : NULL;
-}
+struct heap_item *heap_first(const struct heap *heap) { return heap->count > 0 ? heap->at[0] : NULL; }
 
 void heap_check(const struct heap *heap)
 {

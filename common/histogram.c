@@ -19,7 +19,8 @@ static size_t bucket_of(uint64_t value_us)
     if (value_us >= top_us)
         return LAST;
     unsigned shift = highest_bit(value_us) - LINEAR_BITS;
-    return HISTOGRAM_SUB + (size_t)shift * HISTOGRAM_SUB + (size_t)((value_us >> shift) & (HISTOGRAM_SUB - 1));
+    return HISTOGRAM_SUB + (size_t)shift * HISTOGRAM_SUB +
+           (size_t)((value_us >> shift) & (HISTOGRAM_SUB - 1));
 }
 
 static uint64_t middle_of(size_t bucket)
@@ -84,9 +85,9 @@ uint64_t histogram_quantile_us(const struct histogram *histogram, double quantil
     return middle < histogram->max_us ? middle : histogram->max_us;
 }
 
-/* Packed: max_us in 8 bytes, lowest first, then for each used bucket, ascending, the distance from the one before (from -1
- * for the first) and the count, both as LEB128 of 7 bits a byte: at most 2 + 10 bytes. The form is unique: anything else that
- * would mean the same is refused. */
+/* Packed: max_us in 8 bytes, lowest first, then for each used bucket, ascending, the distance from the one
+ * before (from -1 for the first) and the count, both as LEB128 of 7 bits a byte: at most 2 + 10 bytes. The
+ * form is unique: anything else that would mean the same is refused. */
 static uint8_t *put_varint(uint8_t *at, uint64_t value)
 {
     for (; value >= 0x80; value >>= 7)

@@ -63,7 +63,8 @@ static size_t print_head(char *line, size_t room, enum log_level level, const ch
 
 static void write_line(const char *line, size_t size)
 {
-    /* One write() keeps lines of several threads and processes whole. A log that cannot be written is not worth dying for. */
+    /* One write() keeps lines of several threads and processes whole. A log that cannot be written is not
+     * worth dying for. */
     int saved = errno;
     while (write(atomic_load(&stream), line, size) < 0 && errno == EINTR)
         continue;
@@ -78,7 +79,8 @@ void log_event(enum log_level level, const char *id, const char *format, ...)
     size_t head = print_head(line, sizeof line - 1, level, id);
     va_list arguments;
     va_start(arguments, format);
-    size_t length = head + clamp(vsnprintf(line + head, sizeof line - 1 - head, format, arguments), sizeof line - 1 - head);
+    size_t length = head + clamp(vsnprintf(line + head, sizeof line - 1 - head, format, arguments),
+                                 sizeof line - 1 - head);
     va_end(arguments);
     for (size_t i = head; i < length; i++)
         if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)

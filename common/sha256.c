@@ -14,7 +14,8 @@ void sha256_bytes(const void *bytes, size_t size, uint8_t digest[SHA256_BYTES])
     crypto_hash_sha256(digest, bytes, size);
 }
 
-static enum err hash_fd(int fd, const char *path, uint8_t digest[SHA256_BYTES], uint64_t *size_bytes, struct why *why)
+static enum err hash_fd(int fd, const char *path, uint8_t digest[SHA256_BYTES], uint64_t *size_bytes,
+                        struct why *why)
 {
     uint8_t buffer[READ_BYTES];
     uint64_t total = 0;
@@ -32,7 +33,8 @@ static enum err hash_fd(int fd, const char *path, uint8_t digest[SHA256_BYTES], 
         total += (uint64_t)got;
     }
     crypto_hash_sha256_final(&state, digest);
-    *size_bytes = total;
+    if (size_bytes)
+        *size_bytes = total;
     return ERR_OK;
 }
 

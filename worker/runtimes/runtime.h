@@ -106,6 +106,7 @@ struct runtime_ops {
 /* The runtimes of this build, NULL-terminated, in order of preference. */
 const struct runtime_ops *const *runtime_all(void);
 const struct runtime_ops *runtime_find(const char *name); /* NULL if this build has none of that name */
+bool runtime_reads(const struct runtime_ops *ops, const char *format); /* is format among its formats? */
 
 void batch_out_free(struct batch_out *out); /* idempotent */
 
