@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "curve.h"
+
+#include "ensure.h"
+
+static const double FORGET = 0.98;        /* weight of an observation after another one: a memory of 50 batches for the shape */
+static const double SCALE_GAIN = 0.3;     /* the scale's step: 90 % of a change after six batches */
+static const double ERROR_GAIN = 0.2;
+static const double GUESS_US = 10000.0;   /* per sample, before anything is known */
+static const double ALPHA_SHARE = 0.3;    /* of a first batch's time, when one size alone was seen */
+static const double FIRST_WEIGHT = 0.2;     /* a first batch warms caches and allocates: it is not typical */
+static const double TIME_MIN_US = 0.01, TIME_MAX_US = 1e13;
+
+static bool plausible(double alpha_us, double beta_us)
+{
+    return alpha_us >= 0 && beta_us >= 0 && alpha_us + beta_us >= TIME_MIN_US && alpha_us < TIME_MAX_US && beta_us < TIME_MAX_US;
+}
+
+static void add(struct curve *curve, double b, double t, double weight)
+{
+    curve->w += weight;
+    curve->wb += weight * b;
+    curve->wt += weight * t;
+    curve->wbb += weight * b * b;
+    curve->wbt += weight * b * t;
+}
+
+void curve_init(struct curve *curve, double alpha_us, double beta_us)
+{
+    *curve = (struct curve){ .alpha_us = 0, .beta_us = GUESS_US, .scale = 1.0, .error = 0.5 };
+    curve_suggest(curve, alpha_us, beta_us);
+}
+
+void curve_suggest(struct curve *curve, double alpha_us, double beta_us)
+{
+    if (curve->batches > 0 || !plausible(alpha_us, beta_us))
+        return;
+    curve->alpha_us = alpha_us;
+    curve->beta_us = beta_us > alpha_us * 1e-9 + TIME_MIN_US * 1e-3 ? beta_us : alpha_us * 1e-9 + TIME_MIN_US * 1e-3;
+    curve->prior = true;
+    curve->error = 0.25;
+}
+
+/* The line through the weighted observations, kept physical: beta > 0, alpha >= 0. With one size alone, the line's split between
+ * alpha and beta cannot be known, and the present split is kept. */
+static void fit(struct curve *curve)
+{
+    double spread = curve->w * curve->wbb - curve->wb * curve->wb;
+    double mean_b = curve->wb / curve->w, mean_t = curve->wt / curve->w;
+    if (spread <= 1e-6 * curve->wb * curve->wb) {
+        double ratio = mean_t / (curve->alpha_us + curve->beta_us * mean_b);
+        curve->alpha_us *= ratio;
+        curve->beta_us *= ratio;
+        return;
+    }
+    double beta = (curve->w * curve->wbt - curve->wb * curve->wt) / spread;
+    double floor_us = 1e-4 * mean_t / mean_b;
+    beta = beta > floor_us ? beta : floor_us;
+    double alpha = mean_t - beta * mean_b;
+    if (alpha < 0) {
+        alpha = 0;
+        beta = curve->wbt / curve->wbb;
+    }
+    curve->alpha_us = alpha;
+    curve->beta_us = beta;
+}
+
+/* What is believed before the first observation: the prior as one observation at each end of what matters, or, without one, the
+ * first observation's own split. */
+static void begin(struct curve *curve, double b, double t)
+{
+    if (curve->prior) {
+        add(curve, 1.0, curve->alpha_us + curve->beta_us, 0.1);
+        add(curve, 4 * b, curve->alpha_us + curve->beta_us * 4 * b, 0.1);
+        return;
+    }
+    curve->alpha_us = ALPHA_SHARE * t;
+    curve->beta_us = (1 - ALPHA_SHARE) * t / b;
+}
+
+void curve_observe(struct curve *curve, uint64_t b, double t_us)
+{
+    if (b == 0 || !(t_us >= 0) || t_us > TIME_MAX_US)
+        return;
+    t_us = t_us > TIME_MIN_US ? t_us : TIME_MIN_US;
+    if (curve->batches == 0)
+        begin(curve, (double)b, t_us);
+    double ratio = t_us / (curve->alpha_us + curve->beta_us * (double)b);
+    double miss = ratio / curve->scale - 1;
+    curve->error += ERROR_GAIN * ((miss < 0 ? -miss : miss) - curve->error);
+    curve->scale = curve->batches < 4 ? 1.0 : curve->scale + SCALE_GAIN * (ratio - curve->scale);
+
+    curve->w *= FORGET;
+    curve->wb *= FORGET;
+    curve->wt *= FORGET;
+    curve->wbb *= FORGET;
+    curve->wbt *= FORGET;
+    add(curve, (double)b, t_us, curve->batches == 0 ? FIRST_WEIGHT : 1.0);
+    fit(curve);
+    curve->batches++;
+    curve->batch_tried = b > curve->batch_tried ? b : curve->batch_tried;
+    ENSURE(curve->beta_us > 0 && curve->alpha_us >= 0 && curve->scale > 0);
+}
+
+double curve_time_us(const struct curve *curve, uint64_t b)
+{
+    return curve->scale * (curve->alpha_us + curve->beta_us * (double)b);
+}
+
+double curve_rate(const struct curve *curve, uint64_t b) { return (double)b / curve_time_us(curve, b); }
+
+bool curve_known(const struct curve *curve) { return curve->prior || curve->batches > 0; }

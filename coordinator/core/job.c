@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job.h"
+
+#include "ensure.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct job *job_new(const struct sched_event *event, uint64_t now_us)
+{
+    struct job *job = calloc(1, sizeof *job);
+    if (!job)
+        return NULL;
+    job->id = event->job;
+    job->samples = event->add.samples;
+    job->model = event->add.model;
+    job->formats = event->add.formats;
+    job->priority = event->add.priority;
+    job->batch = event->add.batch;
+    job->failures_max = event->add.failures_max;
+    job->added_us = now_us;
+    ranges_init(&job->ready);
+    ranges_init(&job->claimed);
+    histogram_init(&job->latency);
+    ranges_add(&job->ready, 0, job->samples);
+    return job;
+}
+
+void job_free(struct job **job_p)
+{
+    struct job *job = *job_p;
+    if (!job)
+        return;
+    ranges_fini(&job->ready);
+    ranges_fini(&job->claimed);
+    for (uint32_t i = 0; i < job->tallies_count; i++)
+        free(job->tallies[i]);
+    free(job->tallies);
+    free(job->suspects);
+    free(job);
+    *job_p = NULL;
+}
+
+bool job_open(const struct job *job) { return job->state == SCHED_JOB_QUEUED || job->state == SCHED_JOB_RUNNING; }
+
+uint64_t job_leased(const struct job *job)
+{
+    return job->samples - job->ready.samples - job->claimed.samples - job->suspect_samples;
+}
+
+bool job_has_work(const struct job *job)
+{
+    return job_open(job) && (job->ready.samples > 0 || job->suspects_count > 0);
+}
+
+bool job_take(struct job *job, uint32_t count, uint64_t *first, uint32_t *taken)
+{
+    uint64_t low, high;
+    if (count == 0 || !ranges_next(&job->ready, 0, &low, &high))
+        return false;
+    *first = low;
+    *taken = high - low < count ? (uint32_t)(high - low) : count;
+    ranges_remove(&job->ready, low, low + *taken);
+    return true;
+}
+
+void job_give_back(struct job *job, uint64_t first, uint64_t end)
+{
+    uint64_t low, high;
+    while (ranges_gap(&job->claimed, first, end, &low, &high)) {
+        ranges_add(&job->ready, low, high);
+        first = high;
+    }
+    for (uint32_t i = 0; i < job->suspects_count; i++) /* suspects stay suspects */
+        ranges_remove(&job->ready, job->suspects[i].first, job->suspects[i].first + job->suspects[i].count);
+}
+
+/* A claimed sample may have been made ready again (its lease expired) or be part of a suspect: it is neither any longer. */
+static void clear_suspects(struct job *job, uint64_t first, uint64_t end)
+{
+    for (uint32_t i = 0; i < job->suspects_count;) {
+        struct suspect suspect = job->suspects[i];
+        uint64_t last = suspect.first + suspect.count;
+        if (last <= first || suspect.first >= end) {
+            i++;
+            continue;
+        }
+        job->suspects[i] = job->suspects[--job->suspects_count];
+        job->suspect_samples -= suspect.count;
+        if (suspect.first < first)
+            ranges_add(&job->ready, suspect.first, first);
+        if (last > end)
+            ranges_add(&job->ready, end, last);
+    }
+}
+
+bool job_claim(struct job *job, uint64_t from, uint64_t end, uint64_t *first, uint64_t *count)
+{
+    uint64_t low, high;
+    if (!ranges_gap(&job->claimed, from, end, &low, &high))
+        return false;
+    ranges_add(&job->claimed, low, high);
+    ranges_remove(&job->ready, low, high);
+    clear_suspects(job, low, high);
+    job->settling += high - low;
+    *first = low;
+    *count = high - low;
+    return true;
+}
+
+static void suspect_push(struct job *job, const struct suspect *suspect)
+{
+    if (job->suspects_count == job->suspects_capacity) {
+        uint32_t capacity = job->suspects_capacity ? 2 * job->suspects_capacity : 8;
+        struct suspect *grown = realloc(job->suspects, capacity * sizeof *grown);
+        ENSURE(grown);
+        job->suspects = grown;
+        job->suspects_capacity = capacity;
+    }
+    job->suspects[job->suspects_count++] = *suspect;
+    job->suspect_samples += suspect->count;
+}
+
+/* Only what is still nobody's: another attempt may have claimed some of it, or it may be ready again after an expiry. */
+void job_suspect(struct job *job, uint64_t first, uint32_t count, uint32_t failures, uint32_t slot)
+{
+    uint64_t end = first + count, low, high;
+    clear_suspects(job, first, end);
+    ranges_remove(&job->ready, first, end);
+    while (ranges_gap(&job->claimed, first, end, &low, &high)) {
+        struct suspect suspect = { low, (uint32_t)(high - low), high - low == count ? failures : 0, slot };
+        suspect_push(job, &suspect);
+        first = high;
+    }
+}
+
+bool job_suspect_take(struct job *job, uint32_t slot, bool alone, uint32_t most, struct suspect *suspect)
+{
+    for (uint32_t i = 0; i < job->suspects_count; i++) {
+        if (!alone && job->suspects[i].slot == slot)
+            continue;
+        *suspect = job->suspects[i];
+        if (suspect->count > most) {
+            suspect->count = most;
+            job->suspects[i].first += most;
+            job->suspects[i].count -= most;
+        } else {
+            memmove(&job->suspects[i], &job->suspects[i + 1], (job->suspects_count - 1 - i) * sizeof *job->suspects);
+            job->suspects_count--;
+        }
+        job->suspect_samples -= suspect->count;
+        return true;
+    }
+    return false;
+}
+
+struct tally *job_tally(struct job *job, uint32_t slot, bool make)
+{
+    uint32_t low = 0, high = job->tallies_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (job->tallies[middle]->slot < slot)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low < job->tallies_count && job->tallies[low]->slot == slot)
+        return &job->tallies[low]->tally;
+    if (!make)
+        return NULL;
+    if (job->tallies_count == job->tallies_capacity) {
+        job->tallies_capacity = job->tallies_capacity ? 2 * job->tallies_capacity : 8;
+        job->tallies = realloc(job->tallies, job->tallies_capacity * sizeof *job->tallies);
+        ENSURE(job->tallies);
+    }
+    memmove(&job->tallies[low + 1], &job->tallies[low], (job->tallies_count - low) * sizeof *job->tallies);
+    job->tallies[low] = calloc(1, sizeof **job->tallies);
+    ENSURE(job->tallies[low]);
+    job->tallies[low]->slot = slot;
+    tally_init(&job->tallies[low]->tally);
+    job->tallies_count++;
+    return &job->tallies[low]->tally;
+}
+
+void job_check(const struct job *job)
+{
+    ranges_check(&job->ready);
+    ranges_check(&job->claimed);
+    ENSURE(job->claimed.samples == job->done + job->failed + job->settling);
+    uint64_t suspects = 0, first = 0, low, high;
+    for (uint32_t i = 0; i < job->suspects_count; i++) {
+        uint64_t end = job->suspects[i].first + job->suspects[i].count;
+        suspects += job->suspects[i].count;
+        ENSURE(ranges_overlap(&job->claimed, job->suspects[i].first, end) == 0);
+        ENSURE(ranges_overlap(&job->ready, job->suspects[i].first, end) == 0);
+    }
+    ENSURE(suspects == job->suspect_samples);
+    while (ranges_next(&job->ready, first, &low, &high)) {
+        ENSURE(ranges_overlap(&job->claimed, low, high) == 0);
+        first = high;
+    }
+    ENSURE(job->ready.samples + job->claimed.samples + job->suspect_samples <= job->samples);
+}

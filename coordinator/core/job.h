@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+/* job - the samples of one job and what became of them. Pure. Private to the core.
+ *
+ * ready, suspects and claimed are disjoint; what is in none of them is leased. claimed holds SETTLING, DONE and FAILED samples
+ * alike: nobody may claim a sample twice. done and failed count the durable ones. */
+#ifndef JOB_H
+#define JOB_H
+
+#include "ranges.h"
+#include "sched.h"
+
+#include <stdbool.h>
+
+/* A chunk that failed: run alone until the sample that is to blame is found by halving. */
+struct suspect {
+    uint64_t first;
+    uint32_t count;
+    uint32_t failures;       /* of exactly this chunk */
+    uint32_t slot;           /* id of the slot where it failed last: another one gets it next, if there is another */
+};
+
+struct job_tally {
+    uint32_t slot;           /* id */
+    struct tally tally;
+};
+
+struct job {
+    uint64_t id, samples;
+    uint32_t model, formats;
+    int32_t priority;
+    uint32_t batch;          /* 0 = learned */
+    uint64_t failures_max;
+    enum sched_job_state state;
+    struct ranges ready, claimed;
+    uint64_t done, failed;   /* durable */
+    uint64_t settling;       /* claimed, not durable yet */
+    uint64_t suspect_samples;
+    uint32_t suspects_count, suspects_capacity;
+    struct suspect *suspects;
+    uint64_t leases;         /* live in slots' windows */
+    uint64_t duplicates, attempts;
+    uint64_t added_us, started_us, settled_us;
+    struct histogram latency;
+    uint32_t tallies_count, tallies_capacity;
+    struct job_tally **tallies; /* ascending by slot id */
+    struct job *next;        /* open jobs: by priority, then by id */
+};
+
+/* NULL when out of memory. All samples are ready. */
+struct job *job_new(const struct sched_event *event, uint64_t now_us);
+void job_free(struct job **job);
+
+bool job_open(const struct job *job);                /* QUEUED or RUNNING */
+uint64_t job_leased(const struct job *job);          /* samples in nobody's set: under lease */
+bool job_has_work(const struct job *job);            /* something could be leased now */
+
+/* Take up to count samples from the front of ready; false if there is nothing. */
+bool job_take(struct job *job, uint32_t count, uint64_t *first, uint32_t *taken);
+
+/* Give samples back that nobody claimed meanwhile. */
+void job_give_back(struct job *job, uint64_t first, uint64_t end);
+
+/* Claim the first part of [from, end) that is still unclaimed; false if there is none. */
+bool job_claim(struct job *job, uint64_t from, uint64_t end, uint64_t *first, uint64_t *count);
+
+void job_suspect(struct job *job, uint64_t first, uint32_t count, uint32_t failures, uint32_t slot);
+
+/* Take a suspect that this slot may try: any whose last failure was elsewhere, or any at all when alone. */
+bool job_suspect_take(struct job *job, uint32_t slot, bool alone, uint32_t most, struct suspect *suspect);
+
+/* The tally of a slot, made at first use (make) or NULL. */
+struct tally *job_tally(struct job *job, uint32_t slot, bool make);
+
+void job_check(const struct job *job);
+
+#endif

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "look.h"
+
+#include "state.h"
+
+#include <stdlib.h>
+
+static void count_slots(const struct sched *sched, const struct job *job, struct sched_job_look *look)
+{
+    for (uint32_t i = 0; i < sched->slots_count; i++) {
+        const struct slot *slot = sched->slots[i];
+        const struct slot_model *model = slot_model_find(slot, job->model);
+        if (!slot->up || !(slot->info.formats & job->formats))
+            continue;
+        look->slots_able += !model || model->state != SLOT_MODEL_REFUSED;
+        look->slots_loading += model && model->state == SLOT_MODEL_LOADING;
+    }
+}
+
+static uint64_t as_us(double us) { return us >= 0 && us < 9e18 ? (uint64_t)us : UINT64_MAX; }
+
+static uint64_t eta_us(const struct sched *sched, const struct job *job)
+{
+    double now = (double)sched->now_us, end = now;
+    if (!job_open(job))
+        return 0;
+    for (uint32_t i = 0; i < sched->slots_count; i++)
+        for (uint32_t k = 0; k < sched->slots[i]->leases_count; k++) {
+            const struct lease *lease = &sched->slots[i]->leases[k];
+            if (lease->job == job->id && !lease->expired && lease->end_us > end)
+                end = lease->end_us;
+        }
+    uint64_t ready = job->ready.samples + job->suspect_samples;
+    double finish = ready ? fill_finish_us(&sched->pools[job->model].fill, now, (double)ready) : now;
+    return finish >= FILL_NEVER ? UINT64_MAX : as_us((finish > end ? finish : end) - now);
+}
+
+/* The best rate over all allowed sizes, as the bound has it: neither cap nor cost. */
+static double best_rate(const struct slot *slot, const struct slot_model *model)
+{
+    double best = 0;
+    uint32_t sizes = slot->info.sizes_count ? slot->info.sizes_count : 1;
+    for (uint32_t i = 0; i < sizes; i++) {
+        uint32_t n = slot->info.sizes_count ? slot->info.sizes[i] : slot->info.batch_max;
+        double rate = curve_rate(&model->curve, n);
+        best = rate > best ? rate : best;
+    }
+    return best;
+}
+
+/* Water-filling over the slots that took part, each from when it was there and had loaded the model, counted from the job's start.
+ * It adds a tree of its own: looks must not touch the pools. */
+static uint64_t bound_us(const struct sched *sched, const struct job *job)
+{
+    struct fill fill;
+    fill_init(&fill);
+    uint32_t count = 0;
+    struct fill_slot *nodes = calloc(job->tallies_count + 1, sizeof *nodes);
+    for (uint32_t i = 0; nodes && i < job->tallies_count; i++) {
+        const struct slot *slot = sched->slots[job->tallies[i]->slot - 1];
+        const struct slot_model *model = slot_model_find(slot, job->model);
+        if (!model || model->curve.batches == 0)
+            continue;
+        double start = slot->up_us > job->added_us ? (double)(slot->up_us - job->added_us) : 0;
+        nodes[count] = (struct fill_slot){ .id = slot->id };
+        fill_set(&fill, &nodes[count++], start + (double)model->load_us, best_rate(slot, model));
+    }
+    double finish = count ? fill_finish_us(&fill, 0, (double)job->samples) : 0;
+    free(nodes);
+    return finish > 0 && finish < 9e18 ? (uint64_t)finish : 0;
+}
+
+bool sched_job_look(const struct sched *sched, uint64_t id, struct sched_job_look *look)
+{
+    const struct job *job = sched_find_job(sched, id);
+    if (!job)
+        return false;
+    *look = (struct sched_job_look){
+        .state = job->state, .samples = job->samples, .done = job->done, .failed = job->failed, .settling = job->settling,
+        .leased = job_leased(job), .ready = job->ready.samples + job->suspect_samples, .duplicates = job->duplicates,
+        .attempts = job->attempts, .eta_us = eta_us(sched, job), .bound_us = bound_us(sched, job), .added_us = job->added_us,
+        .started_us = job->started_us, .settled_us = job->settled_us, .latency = &job->latency,
+    };
+    count_slots(sched, job, look);
+    return true;
+}
+
+const struct tally *sched_tally(const struct sched *sched, uint64_t id, uint32_t worker, uint32_t index)
+{
+    struct job *job = sched_find_job(sched, id);
+    const struct slot *slot = sched_find_slot(sched, worker, index);
+    return job && slot ? job_tally(job, slot->id, false) : NULL;
+}
+
+bool sched_slot_look(const struct sched *sched, uint32_t worker, uint32_t index, struct sched_slot_look *look)
+{
+    const struct slot *slot = sched_find_slot(sched, worker, index);
+    if (!slot)
+        return false;
+    *look = (struct sched_slot_look){ .up = slot->up, .in_flight = slot->leases_count, .window = slot->info.window,
+        .busy_until_us = slot->busy_until_us > 0 ? (uint64_t)slot->busy_until_us : 0 };
+    const struct slot_model *model = slot->latest;
+    if (!model)
+        return true;
+    struct policy_slot view = slot_policy(slot, model, sched->now_us);
+    struct policy_limits limits = sched_limits(sched, NULL);
+    look->alpha_us = model->curve.scale * model->curve.alpha_us;
+    look->beta_us = model->curve.scale * model->curve.beta_us;
+    look->error = model->curve.error;
+    look->curve_samples = model->curve.batches;
+    look->best_batch = policy_best_batch(&view, &limits);
+    return true;
+}

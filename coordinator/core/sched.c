@@ -1,0 +1,732 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sched.h"
+
+#include "dispatch.h"
+#include "ensure.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const uint64_t CHUNK_CAP_US = 2000000, CHUNK_COST_US = 100, LEASE_FLOOR_US = 5000000, LEASE_UNKNOWN_US = 60000000;
+static const double LEASE_STRETCH = 4.0;     /* a lease expires this many expected durations after its expected end */
+static const uint32_t FAILURES_OF_ONE = 2;   /* a single sample that failed this often is at fault itself */
+
+/* ---- tables -------------------------------------------------------------------------------------------------------------- */
+
+struct sched *sched_new(const struct sched_config *config, uint64_t term)
+{
+    struct sched *sched = calloc(1, sizeof *sched);
+    if (!sched)
+        return NULL;
+    sched->config = *config;
+    sched->config.chunk_cap_us = config->chunk_cap_us ? config->chunk_cap_us : CHUNK_CAP_US;
+    sched->config.chunk_cost_us = config->chunk_cost_us ? config->chunk_cost_us : CHUNK_COST_US;
+    sched->config.lease_floor_us = config->lease_floor_us ? config->lease_floor_us : LEASE_FLOOR_US;
+    sched->term = term;
+    sched->look_again_us = UINT64_MAX;
+    heap_init(&sched->expiry);
+    return sched;
+}
+
+void sched_free(struct sched **sched_p)
+{
+    struct sched *sched = *sched_p;
+    if (!sched)
+        return;
+    for (uint32_t i = 0; i < sched->jobs_count; i++)
+        job_free(&sched->jobs[i]);
+    for (uint32_t i = 0; i < sched->slots_count; i++)
+        slot_free(&sched->slots[i]);
+    for (uint32_t i = 0; i < sched->workers_count; i++)
+        free(sched->workers[i].slots);
+    free(sched->jobs);
+    free(sched->slots);
+    free(sched->workers);
+    free(sched->pools);
+    free(sched->settles);
+    free(sched->outbox);
+    heap_fini(&sched->expiry);
+    free(sched);
+    *sched_p = NULL;
+}
+
+/* Grow *table so that it has count zeroed entries at least. The caller bounds count. */
+static void grow(void **table, uint32_t *have, uint32_t count, size_t size)
+{
+    if (count <= *have)
+        return;
+    uint32_t want = *have * 2 > count ? *have * 2 : count;
+    char *grown = realloc(*table, want * size);
+    ENSURE(grown);
+    memset(grown + *have * size, 0, (want - *have) * size);
+    *table = grown;
+    *have = want;
+}
+
+static uint32_t job_index(const struct sched *sched, uint64_t id)
+{
+    uint32_t low = 0, high = sched->jobs_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (sched->jobs[middle]->id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct job *sched_find_job(const struct sched *sched, uint64_t id)
+{
+    uint32_t at = job_index(sched, id);
+    return at < sched->jobs_count && sched->jobs[at]->id == id ? sched->jobs[at] : NULL;
+}
+
+struct slot *sched_find_slot(const struct sched *sched, uint32_t worker, uint32_t index)
+{
+    if (worker >= sched->workers_count || index >= sched->workers[worker].slots_count)
+        return NULL;
+    return sched->workers[worker].slots[index];
+}
+
+struct policy_limits sched_limits(const struct sched *sched, const struct job *job)
+{
+    return (struct policy_limits){ .chunk_cap_us = (double)sched->config.chunk_cap_us,
+        .chunk_cost_us = (double)sched->config.chunk_cost_us, .batch = job ? job->batch : 0 };
+}
+
+void sched_emit(struct sched *sched, const struct sched_action *action)
+{
+    if (sched->outbox_first == sched->outbox_count)
+        sched->outbox_first = sched->outbox_count = 0;
+    if (sched->outbox_count == sched->outbox_capacity) {
+        sched->outbox_capacity = sched->outbox_capacity ? 2 * sched->outbox_capacity : 64;
+        sched->outbox = realloc(sched->outbox, sched->outbox_capacity * sizeof *sched->outbox);
+        ENSURE(sched->outbox);
+    }
+    sched->outbox[sched->outbox_count++] = *action;
+}
+
+static void drain(struct sched *sched, struct sched_actions *out)
+{
+    size_t left = sched->outbox_count - sched->outbox_first;
+    out->count = left < SCHED_ACTIONS_MAX ? left : SCHED_ACTIONS_MAX;
+    if (out->count > 0)
+        memcpy(out->at, sched->outbox + sched->outbox_first, out->count * sizeof *out->at);
+    sched->outbox_first += out->count;
+}
+
+/* ---- slots --------------------------------------------------------------------------------------------------------------- */
+
+static void refresh_expiry(struct sched *sched, struct slot *slot)
+{
+    const struct lease *lease = slot->leases_count ? &slot->leases[0] : NULL;
+    if (!slot->up || !lease || lease->expired) {
+        heap_remove(&sched->expiry, &slot->expiry);
+        return;
+    }
+    const struct slot_model *model = slot_model_find(slot, lease->model);
+    uint64_t floor_us = curve_known(&model->curve) ? sched->config.lease_floor_us : LEASE_UNKNOWN_US;
+    double late_us = LEASE_STRETCH * (lease->end_us - lease->start_us);
+    late_us = late_us > (double)floor_us ? late_us : (double)floor_us;
+    double at = lease->end_us + late_us;
+    heap_set(&sched->expiry, &slot->expiry, at < 9e18 ? (uint64_t)at : UINT64_MAX - 1);
+}
+
+void sched_refresh(struct sched *sched, struct slot *slot)
+{
+    struct policy_limits limits = sched_limits(sched, NULL);
+    for (uint32_t i = 0; i < slot->models_count; i++) {
+        struct slot_model *model = slot->models[i];
+        struct fill *fill = &sched->pools[model->model].fill;
+        if (slot->up && !slot_overdue(slot) && model->state == SLOT_MODEL_READY) {
+            struct policy_slot view = slot_policy(slot, model, 0);
+            fill_set(fill, &model->fill, slot->busy_until_us, policy_rate(&view, &limits));
+        } else {
+            fill_remove(fill, &model->fill);
+        }
+    }
+    refresh_expiry(sched, slot);
+}
+
+static void unsit(struct sched *sched, struct slot *slot)
+{
+    if (!slot->sitting)
+        return;
+    *(slot->previous_sitting ? &slot->previous_sitting->next_sitting : &sched->sitting_first) = slot->next_sitting;
+    *(slot->next_sitting ? &slot->next_sitting->previous_sitting : &sched->sitting_last) = slot->previous_sitting;
+    slot->sitting = false;
+}
+
+void sched_ask(struct sched *sched, struct slot *slot)
+{
+    unsit(sched, slot);
+    if (slot->asking || !slot_has_room(slot))
+        return;
+    slot->asking = true;
+    slot->next_asking = NULL;
+    *(sched->asking_last ? &sched->asking_last->next_asking : &sched->asking_first) = slot;
+    sched->asking_last = slot;
+}
+
+void sched_wake(struct sched *sched)
+{
+    while (sched->sitting_first)
+        sched_ask(sched, sched->sitting_first);
+}
+
+/* ---- settling ------------------------------------------------------------------------------------------------------------ */
+
+static uint32_t settle_new(struct sched *sched, const struct settle *settle)
+{
+    if (sched->settles_free == 0) {
+        uint32_t from = sched->settles_count;
+        grow((void **)&sched->settles, &sched->settles_count, from + 1, sizeof *sched->settles);
+        for (uint32_t i = sched->settles_count; i > from; i--) {
+            sched->settles[i - 1].next_free = sched->settles_free;
+            sched->settles_free = i;
+        }
+    }
+    uint32_t at = sched->settles_free - 1;
+    sched->settles_free = sched->settles[at].next_free;
+    sched->settles[at] = *settle;
+    sched->settles[at].used = true;
+    return at;
+}
+
+static void settle_free(struct sched *sched, uint32_t at)
+{
+    sched->settles[at] = (struct settle){ .next_free = sched->settles_free };
+    sched->settles_free = at + 1;
+}
+
+static void acknowledge(struct sched *sched, uint32_t worker, uint64_t term, uint64_t attempt)
+{
+    sched_emit(sched, &(struct sched_action){ .type = SCHED_ACK, .worker = worker, .term = term, .attempt = attempt });
+}
+
+/* ---- jobs ---------------------------------------------------------------------------------------------------------------- */
+
+static void open_insert(struct sched *sched, struct job *job)
+{
+    struct job **at = &sched->open;
+    while (*at && ((*at)->priority > job->priority || ((*at)->priority == job->priority && (*at)->id < job->id)))
+        at = &(*at)->next;
+    job->next = *at;
+    *at = job;
+}
+
+static void open_remove(struct sched *sched, const struct job *job)
+{
+    for (struct job **at = &sched->open; *at; at = &(*at)->next)
+        if (*at == job) {
+            *at = job->next;
+            return;
+        }
+}
+
+/* The job is over: whoever still works on it works for nothing. The loop tells the workers to forget it. */
+static void drop_leases(struct sched *sched, struct job *job)
+{
+    for (uint32_t i = 0; i < sched->slots_count && job->leases > 0; i++) {
+        struct slot *slot = sched->slots[i];
+        uint32_t before = slot->leases_count;
+        for (uint32_t k = slot->leases_count; k > 0; k--)
+            if (slot->leases[k - 1].job == job->id) {
+                slot_lease_drop(slot, &slot->leases[k - 1]);
+                job->leases--;
+            }
+        if (slot->leases_count == before)
+            continue;
+        slot_expect(slot, sched->now_us);
+        sched_refresh(sched, slot);
+        sched_ask(sched, slot);
+    }
+    ENSURE(job->leases == 0);
+}
+
+static void end_job(struct sched *sched, struct job *job, enum sched_job_state state)
+{
+    job->state = state;
+    job->settled_us = sched->now_us;
+    open_remove(sched, job);
+    drop_leases(sched, job);
+    sched_emit(sched, &(struct sched_action){ .type = SCHED_JOB_STATE, .job = job->id, .state = state });
+}
+
+static void judge_job(struct sched *sched, struct job *job)
+{
+    if (!job_open(job))
+        return;
+    if (job->failed > job->failures_max)
+        end_job(sched, job, SCHED_JOB_FAILED);
+    else if (job->done + job->failed == job->samples)
+        end_job(sched, job, SCHED_JOB_COMPLETE);
+}
+
+static void on_job_add(struct sched *sched, const struct sched_event *event)
+{
+    uint32_t at = job_index(sched, event->job);
+    if (sched_find_job(sched, event->job) || sched->jobs_count >= sched->config.jobs_max)
+        return;
+    struct job *job = job_new(event, sched->now_us);
+    ENSURE(job);
+    uint32_t count = sched->jobs_count;
+    grow((void **)&sched->jobs, &sched->jobs_capacity, count + 1, sizeof *sched->jobs);
+    memmove(&sched->jobs[at + 1], &sched->jobs[at], (count - at) * sizeof *sched->jobs);
+    sched->jobs[at] = job;
+    sched->jobs_count++;
+    uint32_t pools = sched->pools_count;
+    grow((void **)&sched->pools, &pools, job->model + 1, sizeof *sched->pools);
+    sched->pools_count = pools;
+    open_insert(sched, job);
+    judge_job(sched, job);
+    sched_wake(sched);
+}
+
+static void on_settled_range(struct sched *sched, const struct sched_event *event)
+{
+    struct job *job = sched_find_job(sched, event->job);
+    uint64_t first = event->first, end = event->first + event->count, low, count;
+    if (!job || !job_open(job) || end > job->samples || first > end)
+        return;
+    while (job_claim(job, first, end, &low, &count)) {
+        job->settling -= count;
+        *(event->settled.failed ? &job->failed : &job->done) += count;
+        first = low + count;
+    }
+    judge_job(sched, job);
+}
+
+static void on_job_cancel(struct sched *sched, const struct sched_event *event)
+{
+    struct job *job = sched_find_job(sched, event->job);
+    if (job && job_open(job))
+        end_job(sched, job, SCHED_JOB_CANCELLED);
+}
+
+/* ---- workers ------------------------------------------------------------------------------------------------------------- */
+
+static void give_back(struct sched *sched, const struct lease *lease, uint32_t slot)
+{
+    struct job *job = sched_find_job(sched, lease->job);
+    if (!job)
+        return;
+    if (!lease->expired && job_open(job)) {
+        if (lease->suspect_failures > 0)
+            job_suspect(job, lease->first, lease->count, lease->suspect_failures, slot);
+        else
+            job_give_back(job, lease->first, lease->first + lease->count);
+    }
+}
+
+static void lose_leases(struct sched *sched, struct slot *slot)
+{
+    for (uint32_t i = 0; i < slot->leases_count; i++) {
+        struct job *job = sched_find_job(sched, slot->leases[i].job);
+        give_back(sched, &slot->leases[i], slot->id);
+        if (job)
+            job->leases--;
+    }
+    slot->leases_count = 0;
+    slot->busy_until_us = 0;
+}
+
+static void on_worker_down(struct sched *sched, const struct sched_event *event)
+{
+    if (event->worker >= sched->workers_count || !sched->workers[event->worker].up)
+        return;
+    struct worker *worker = &sched->workers[event->worker];
+    worker->up = false;
+    for (uint32_t i = 0; i < worker->slots_count; i++) {
+        struct slot *slot = worker->slots[i];
+        lose_leases(sched, slot);
+        slot->up = false;
+        for (uint32_t k = 0; k < slot->models_count; k++)
+            slot->models[k]->state = SLOT_MODEL_UNLOADED;
+        unsit(sched, slot);
+        sched_refresh(sched, slot);
+    }
+    sched_wake(sched);
+}
+
+static struct slot *add_slot(struct sched *sched, uint32_t worker, uint32_t index, const struct sched_slot_info *info)
+{
+    struct slot *slot = slot_new(sched->slots_count + 1, worker, index, info);
+    ENSURE(slot && heap_reserve(&sched->expiry, sched->slots_count + 1) == ERR_OK);
+    struct slot **slots = realloc(sched->slots, (sched->slots_count + 1) * sizeof *slots);
+    ENSURE(slots);
+    sched->slots = slots;
+    return slots[sched->slots_count++] = slot;
+}
+
+static bool make_slots(struct sched *sched, struct worker *worker, const struct sched_event *event)
+{
+    if (event->up.slots_count > sched->config.slots_max - sched->slots_count)
+        return false;
+    worker->slots = calloc(event->up.slots_count ? event->up.slots_count : 1, sizeof *worker->slots);
+    ENSURE(worker->slots);
+    worker->known = true;
+    for (uint32_t i = 0; i < event->up.slots_count; i++)
+        worker->slots[worker->slots_count++] = add_slot(sched, event->worker, i, &event->up.slots[i]);
+    return true;
+}
+
+/* A worker that comes back keeps its slots' curves; its models must be asked for again, which costs it nothing if they stand. */
+static void on_worker_up(struct sched *sched, const struct sched_event *event)
+{
+    if (event->worker >= sched->config.workers_max)
+        return;
+    uint32_t count = sched->workers_count;
+    grow((void **)&sched->workers, &count, event->worker + 1, sizeof *sched->workers);
+    sched->workers_count = count;
+    struct worker *worker = &sched->workers[event->worker];
+    if (worker->up || (worker->known && worker->slots_count != event->up.slots_count))
+        return;
+    if (!worker->known && !make_slots(sched, worker, event))
+        return;
+    worker->up = true;
+    for (uint32_t i = 0; i < worker->slots_count; i++) {
+        worker->slots[i]->up = true;
+        worker->slots[i]->up_us = sched->now_us;
+        sched_refresh(sched, worker->slots[i]);
+        sched_ask(sched, worker->slots[i]);
+    }
+}
+
+static void on_loaded(struct sched *sched, const struct sched_event *event)
+{
+    struct slot *slot = sched_find_slot(sched, event->worker, event->slot);
+    struct slot_model *model = slot ? slot_model_find(slot, event->loaded.model) : NULL;
+    if (!model || !slot->up || model->state != SLOT_MODEL_LOADING)
+        return;
+    model->state = event->loaded.ok ? SLOT_MODEL_READY : SLOT_MODEL_REFUSED;
+    model->load_us = event->loaded.load_us;
+    curve_suggest(&model->curve, event->loaded.alpha_us, event->loaded.beta_us);
+    sched_refresh(sched, slot);
+    sched_wake(sched);
+    sched_ask(sched, slot);
+}
+
+/* ---- results ------------------------------------------------------------------------------------------------------------- */
+
+static void learn(struct sched *sched, const struct lease *lease, struct slot *slot, const struct sched_event *event)
+{
+    struct slot_model *model = slot_model_find(slot, lease->model);
+    ENSURE(model);
+    if (event->result.failure == SCHED_OK)
+        curve_observe(&model->curve, lease->runs, (double)event->result.run_us);
+    else if (event->result.failure == SCHED_MEMORY)
+        model->batch_cap = lease->count > 1 ? lease->count / 2 : 1;
+    (void)sched;
+}
+
+static void account(struct sched *sched, struct job *job, const struct slot *slot, const struct sched_event *event, uint64_t kept,
+                    uint64_t count)
+{
+    struct tally *tally = job_tally(job, slot->id, true);
+    tally->busy_us += event->result.run_us;
+    tally->last_us = sched->now_us;
+    tally->samples += kept;
+    tally->duplicate_samples += count - kept;
+    job->duplicates += count - kept;
+    tally->overruns += event->result.overrun;
+    if (event->result.energy_joules >= 0) {
+        tally->energy_joules += event->result.energy_joules;
+        tally->energy_known++;
+    }
+    if (kept == 0)
+        return;
+    tally->batches++;
+    histogram_add(&tally->batch_latency, event->result.run_us, 1);
+    const struct slot_model *model = slot_model_find(slot, job->model);
+    if (model) {
+        struct policy_slot view = slot_policy(slot, model, sched->now_us);
+        struct policy_limits limits = sched_limits(sched, job);
+        tally->best_batch = policy_best_batch(&view, &limits);
+    }
+}
+
+/* Claim what of the result is still free, and ask for it to be stored. How many samples that was. */
+static uint64_t claim(struct sched *sched, struct job *job, const struct settle *about, uint64_t first, uint64_t end,
+                      enum sched_action_type action)
+{
+    uint64_t low, count, kept = 0;
+    uint32_t at = UINT32_MAX;
+    while (job_claim(job, first, end, &low, &count)) {
+        if (at == UINT32_MAX)
+            at = settle_new(sched, about);
+        sched->settles[at].samples += count;
+        kept += count;
+        sched_emit(sched, &(struct sched_action){ .type = action, .job = job->id, .first = low, .count = count, .settle = at,
+            .worker = about->worker, .term = about->term, .attempt = about->attempt });
+        first = low + count;
+    }
+    if (kept == 0)
+        acknowledge(sched, about->worker, about->term, about->attempt);
+    return kept;
+}
+
+/* Nobody's fault, or not yet known whose: halve it, and if it is one sample that failed often enough, it failed for good. */
+static void on_failure(struct sched *sched, struct job *job, const struct settle *about, const struct lease *lease,
+                       const struct sched_event *event, uint32_t slot)
+{
+    struct tally *tally = job_tally(job, slot, true);
+    tally->failed_batches++;
+    tally->busy_us += event->result.run_us;
+    if (lease->expired) {
+        acknowledge(sched, about->worker, about->term, about->attempt);
+        return;
+    }
+    if (event->result.failure == SCHED_MEMORY && lease->count > 1) {
+        job_give_back(job, lease->first, lease->first + lease->count);
+    } else if (lease->count > 1) {
+        uint32_t half = lease->count / 2;
+        job_suspect(job, lease->first, half, 1, slot);
+        job_suspect(job, lease->first + half, lease->count - half, 1, slot);
+    } else if (lease->suspect_failures + 1 < FAILURES_OF_ONE + 1) {
+        job_suspect(job, lease->first, 1, lease->suspect_failures + 1, slot);
+    } else {
+        claim(sched, job, about, lease->first, lease->first + 1, SCHED_FAIL);
+        return;
+    }
+    acknowledge(sched, about->worker, about->term, about->attempt);
+    sched_wake(sched);
+}
+
+/* The lease that a result answers; if there is none but the loop proved that there was one, what it says of itself. */
+static bool result_lease(const struct sched *sched, const struct slot *slot, const struct sched_event *event, struct lease *lease)
+{
+    const struct lease *live = slot_lease_find(slot, event->term, event->attempt);
+    if (live) {
+        *lease = *live;
+        return live->job == event->job && live->first == event->first && live->count == event->count;
+    }
+    const struct job *job = sched_find_job(sched, event->job);
+    *lease = (struct lease){ .job = event->job, .first = event->first, .count = (uint32_t)event->count, .term = event->term,
+        .attempt = event->attempt, .expired = true };
+    return event->result.proven && job && event->count >= 1 && event->count <= UINT32_MAX && event->first < job->samples &&
+           event->count <= job->samples - event->first;
+}
+
+static void on_result(struct sched *sched, const struct sched_event *event)
+{
+    struct slot *slot = sched_find_slot(sched, event->worker, event->slot);
+    struct lease lease;
+    if (!slot || !slot->up)
+        return;
+    if (!result_lease(sched, slot, event, &lease)) {
+        if (!slot_lease_find(slot, event->term, event->attempt)) /* what it says of a live lease is nonsense: that one stands */
+            acknowledge(sched, event->worker, event->term, event->attempt);
+        return;
+    }
+    struct lease *live = slot_lease_find(slot, event->term, event->attempt);
+    struct job *job = sched_find_job(sched, lease.job);
+    if (live) {
+        learn(sched, live, slot, event);
+        slot_lease_drop(slot, live);
+        if (job)
+            job->leases--;
+        if (slot->leases_count > 0)
+            slot->leases[0].start_us = (double)sched->now_us;
+        slot_expect(slot, sched->now_us);
+        sched_refresh(sched, slot);
+        sched_ask(sched, slot);
+    }
+    if (!job || !job_open(job)) {
+        acknowledge(sched, event->worker, event->term, event->attempt);
+        return;
+    }
+    struct settle about = { .worker = event->worker, .slot = slot->id, .job = job->id, .term = event->term,
+        .attempt = event->attempt, .leased_us = lease.leased_us, .failed = event->result.failure != SCHED_OK };
+    if (event->result.failure != SCHED_OK) {
+        on_failure(sched, job, &about, &lease, event, slot->id);
+        return;
+    }
+    uint64_t kept = claim(sched, job, &about, lease.first, lease.first + lease.count, SCHED_STORE);
+    account(sched, job, slot, event, kept, lease.count);
+}
+
+/* The store says that a part of a result is durable (stored), or that it could not be what the job asked for (failed). */
+static void settled(struct sched *sched, const struct sched_event *event, bool stored)
+{
+    if (event->stored.settle >= sched->settles_count || !sched->settles[event->stored.settle].used)
+        return;
+    struct settle *settle = &sched->settles[event->stored.settle];
+    struct job *job = sched_find_job(sched, settle->job);
+    ENSURE(event->count <= settle->samples);
+    settle->samples -= event->count;
+    if (job) {
+        job->settling -= event->count;
+        *(settle->failed || !stored ? &job->failed : &job->done) += event->count;
+        if (settle->leased_us > 0 && !settle->failed && stored)
+            histogram_add(&job->latency, sched->now_us - settle->leased_us, event->count);
+    }
+    if (settle->samples == 0) {
+        acknowledge(sched, settle->worker, settle->term, settle->attempt);
+        settle_free(sched, event->stored.settle);
+    }
+    if (job)
+        judge_job(sched, job);
+}
+
+static void on_returned(struct sched *sched, const struct sched_event *event)
+{
+    if (event->worker >= sched->workers_count)
+        return;
+    const struct worker *worker = &sched->workers[event->worker];
+    for (uint32_t i = 0; i < worker->slots_count; i++) {
+        struct slot *slot = worker->slots[i];
+        struct lease *lease = slot_lease_find(slot, event->term, event->attempt);
+        if (!lease)
+            continue;
+        struct lease copy = *lease;
+        struct job *job = sched_find_job(sched, copy.job);
+        slot_lease_drop(slot, lease);
+        if (job)
+            job->leases--;
+        give_back(sched, &copy, slot->id);
+        slot_expect(slot, sched->now_us);
+        sched_refresh(sched, slot);
+        sched_wake(sched);
+        sched_ask(sched, slot);
+        return;
+    }
+}
+
+/* A worker that came back still has this attempt: it goes on if nobody else took the samples meanwhile, else it may drop it. */
+static void on_held(struct sched *sched, const struct sched_event *event)
+{
+    struct slot *slot = sched_find_slot(sched, event->worker, event->slot);
+    struct job *job = sched_find_job(sched, event->job);
+    uint64_t end = event->first + event->count;
+    bool whole = slot && slot->up && job && job_open(job) && event->count >= 1 && event->count <= slot->info.batch_max &&
+                 end <= job->samples && slot->leases_count < slot->info.window &&
+                 ranges_overlap(&job->ready, event->first, end) == event->count && !slot_lease_find(slot, event->term, event->attempt);
+    struct slot_model *model = whole ? slot_model(slot, job->model) : NULL;
+    if (!model) {
+        if (slot && slot->up)
+            acknowledge(sched, event->worker, event->term, event->attempt);
+        return;
+    }
+    ranges_remove(&job->ready, event->first, end);
+    struct policy_slot view = slot_policy(slot, model, sched->now_us);
+    uint32_t count = (uint32_t)event->count, runs = policy_padded(&view, count);
+    struct lease lease = { .job = job->id, .first = event->first, .count = count, .runs = runs ? runs : count,
+        .model = model->model, .term = event->term, .attempt = event->attempt, .leased_us = sched->now_us };
+    slot_lease_push(slot, &lease);
+    job->leases++;
+    slot_expect(slot, sched->now_us);
+    sched_refresh(sched, slot);
+}
+
+/* ---- time ---------------------------------------------------------------------------------------------------------------- */
+
+/* The oldest lease of the slot is far past its time: what it holds is ready for others; whatever still comes is welcome. */
+static void expire(struct sched *sched, struct slot *slot)
+{
+    for (uint32_t i = 0; i < slot->leases_count; i++) {
+        struct lease *lease = &slot->leases[i];
+        give_back(sched, lease, slot->id);
+        lease->expired = true;
+        if (i > 0 && !lease->recalled)
+            sched_emit(sched, &(struct sched_action){ .type = SCHED_RECALL, .worker = slot->worker, .slot = slot->index,
+                .job = lease->job, .term = lease->term, .attempt = lease->attempt });
+        lease->recalled = true;
+    }
+    sched_refresh(sched, slot);
+    sched_wake(sched);
+}
+
+static void on_time(struct sched *sched)
+{
+    for (struct heap_item *item = heap_first(&sched->expiry); item && item->key <= sched->now_us;
+         item = heap_first(&sched->expiry))
+        expire(sched, sched->slots[item->id - 1]);
+    if (sched->look_again_us <= sched->now_us)
+        sched_wake(sched);
+}
+
+static void set_paused(struct sched *sched, bool paused)
+{
+    sched->paused = paused;
+    if (!paused)
+        sched_wake(sched);
+}
+
+void sched_step(struct sched *sched, uint64_t now_us, const struct sched_event *event, struct sched_actions *out)
+{
+    ENSURE(sched && event && out);
+    ENSURE(now_us >= sched->now_us);
+    sched->now_us = now_us;
+    on_time(sched);
+    switch (event->type) {
+    case SCHED_TICK: break;
+    case SCHED_WORKER_UP: on_worker_up(sched, event); break;
+    case SCHED_WORKER_DOWN: on_worker_down(sched, event); break;
+    case SCHED_JOB_ADD: on_job_add(sched, event); break;
+    case SCHED_JOB_SETTLED_RANGE: on_settled_range(sched, event); break;
+    case SCHED_JOB_CANCEL: on_job_cancel(sched, event); break;
+    case SCHED_LOADED: on_loaded(sched, event); break;
+    case SCHED_RESULT: on_result(sched, event); break;
+    case SCHED_STORED: settled(sched, event, true); break;
+    case SCHED_UNSTORABLE: settled(sched, event, false); break;
+    case SCHED_RETURNED: on_returned(sched, event); break;
+    case SCHED_HELD: on_held(sched, event); break;
+    case SCHED_PAUSE: set_paused(sched, true); break;
+    case SCHED_RESUME: set_paused(sched, false); break;
+    }
+    dispatch(sched);
+    drain(sched, out);
+}
+
+uint64_t sched_deadline_us(const struct sched *sched)
+{
+    if (sched->outbox_first < sched->outbox_count)
+        return sched->now_us;
+    const struct heap_item *item = heap_first(&sched->expiry);
+    uint64_t expiry_us = item ? item->key : UINT64_MAX;
+    return expiry_us < sched->look_again_us ? expiry_us : sched->look_again_us;
+}
+
+void sched_job_remove(struct sched *sched, uint64_t id)
+{
+    struct job *job = sched_find_job(sched, id);
+    if (!job || job_open(job))
+        return;
+    uint32_t at = job_index(sched, id);
+    memmove(&sched->jobs[at], &sched->jobs[at + 1], (sched->jobs_count - 1 - at) * sizeof *sched->jobs);
+    sched->jobs_count--;
+    job_free(&job);
+}
+
+static uint64_t leases_of(const struct sched *sched, uint64_t job)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < sched->slots_count; i++)
+        for (uint32_t k = 0; k < sched->slots[i]->leases_count; k++)
+            count += sched->slots[i]->leases[k].job == job;
+    return count;
+}
+
+void sched_check(const struct sched *sched)
+{
+    uint64_t settling = 0, claimed = 0;
+    for (uint32_t i = 0; i < sched->slots_count; i++) {
+        slot_check(sched->slots[i]);
+        for (uint32_t k = 0; k < sched->slots[i]->leases_count; k++)
+            ENSURE(sched->slots[i]->leases[k].attempt <= sched->attempt || sched->slots[i]->leases[k].term < sched->term);
+    }
+    for (uint32_t i = 0; i < sched->settles_count; i++)
+        settling += sched->settles[i].used && sched_find_job(sched, sched->settles[i].job) ? sched->settles[i].samples : 0;
+    for (uint32_t i = 0; i < sched->jobs_count; i++) {
+        job_check(sched->jobs[i]);
+        ENSURE(i == 0 || sched->jobs[i - 1]->id < sched->jobs[i]->id);
+        ENSURE(leases_of(sched, sched->jobs[i]->id) == sched->jobs[i]->leases);
+        claimed += sched->jobs[i]->settling;
+    }
+    ENSURE(settling == claimed);
+    for (uint32_t i = 0; i < sched->pools_count; i++)
+        fill_check(&sched->pools[i].fill);
+    heap_check(&sched->expiry);
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "slot.h"
+
+#include "ensure.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void clamp(struct sched_slot_info *info)
+{
+    info->window = info->window < 2 ? 2 : info->window > SCHED_WINDOW_MAX ? SCHED_WINDOW_MAX : info->window;
+    info->batch_max = info->batch_max < 1 ? 1 : info->batch_max > 1u << 20 ? 1u << 20 : info->batch_max;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < info->sizes_count && i < SCHED_SIZES_MAX; i++)
+        if (info->sizes[i] >= 1 && info->sizes[i] <= info->batch_max && (kept == 0 || info->sizes[i] > info->sizes[kept - 1]))
+            info->sizes[kept++] = info->sizes[i];
+    info->sizes_count = kept;
+    if (kept > 0)
+        info->batch_max = info->sizes[kept - 1];
+}
+
+struct slot *slot_new(uint32_t id, uint32_t worker, uint32_t index, const struct sched_slot_info *info)
+{
+    struct slot *slot = calloc(1, sizeof *slot);
+    if (!slot)
+        return NULL;
+    slot->id = id;
+    slot->worker = worker;
+    slot->index = index;
+    slot->info = *info;
+    clamp(&slot->info);
+    slot->expiry = (struct heap_item){ .id = id, .index = HEAP_ABSENT };
+    slot->leases = calloc(slot->info.window, sizeof *slot->leases);
+    if (!slot->leases)
+        slot_free(&slot);
+    return slot;
+}
+
+void slot_free(struct slot **slot)
+{
+    if (!*slot)
+        return;
+    for (uint32_t i = 0; i < (*slot)->models_count; i++)
+        free((*slot)->models[i]);
+    free((*slot)->models);
+    free((*slot)->leases);
+    free(*slot);
+    *slot = NULL;
+}
+
+struct slot_model *slot_model_find(const struct slot *slot, uint32_t model)
+{
+    for (uint32_t i = 0; i < slot->models_count; i++)
+        if (slot->models[i]->model == model)
+            return slot->models[i];
+    return NULL;
+}
+
+struct slot_model *slot_model(struct slot *slot, uint32_t model)
+{
+    struct slot_model *found = slot_model_find(slot, model);
+    if (found)
+        return found;
+    struct slot_model **models = realloc(slot->models, (slot->models_count + 1) * sizeof *models);
+    if (!models)
+        return NULL;
+    slot->models = models;
+    struct slot_model *fresh = calloc(1, sizeof *fresh);
+    if (!fresh)
+        return NULL;
+    *fresh = (struct slot_model){ .slot = slot, .model = model, .batch_cap = slot->info.batch_max };
+    fresh->fill.id = slot->id;
+    fresh->fill.owner = fresh;
+    curve_init(&fresh->curve, slot->info.alpha_us, slot->info.beta_us);
+    return models[slot->models_count++] = fresh;
+}
+
+struct policy_slot slot_policy(const struct slot *slot, const struct slot_model *model, uint64_t now_us)
+{
+    double now = (double)now_us;
+    return (struct policy_slot){
+        .curve = &model->curve,
+        .sizes = slot->info.sizes_count ? slot->info.sizes : NULL,
+        .sizes_count = slot->info.sizes_count,
+        .batch_max = model->batch_cap,
+        .start_us = slot->busy_until_us > now ? slot->busy_until_us : now,
+    };
+}
+
+bool slot_overdue(const struct slot *slot) { return slot->leases_count > 0 && slot->leases[0].expired; }
+
+bool slot_has_room(const struct slot *slot)
+{
+    return slot->up && !slot_overdue(slot) && slot->leases_count < slot->info.window;
+}
+
+struct lease *slot_lease_find(const struct slot *slot, uint64_t term, uint64_t attempt)
+{
+    for (uint32_t i = 0; i < slot->leases_count; i++)
+        if (slot->leases[i].attempt == attempt && slot->leases[i].term == term)
+            return &slot->leases[i];
+    return NULL;
+}
+
+struct lease *slot_lease_push(struct slot *slot, const struct lease *lease)
+{
+    ENSURE(slot->leases_count < slot->info.window);
+    slot->leases[slot->leases_count] = *lease;
+    return &slot->leases[slot->leases_count++];
+}
+
+void slot_lease_drop(struct slot *slot, struct lease *lease)
+{
+    ptrdiff_t at = lease - slot->leases;
+    ENSURE(at >= 0 && at < slot->leases_count);
+    memmove(lease, lease + 1, (size_t)(slot->leases_count - 1 - at) * sizeof *lease);
+    slot->leases_count--;
+}
+
+void slot_expect(struct slot *slot, uint64_t now_us)
+{
+    double at = (double)now_us;
+    for (uint32_t i = 0; i < slot->leases_count; i++) {
+        struct lease *lease = &slot->leases[i];
+        const struct slot_model *model = slot_model_find(slot, lease->model);
+        ENSURE(model);
+        if (i > 0 || lease->start_us <= 0)
+            lease->start_us = at;
+        lease->end_us = lease->start_us + curve_time_us(&model->curve, lease->runs);
+        at = lease->end_us > at ? lease->end_us : at;
+    }
+    slot->busy_until_us = slot->leases_count ? at : 0;
+}
+
+void slot_check(const struct slot *slot)
+{
+    ENSURE(slot->leases_count <= slot->info.window);
+    ENSURE(slot->up || slot->leases_count == 0);
+    for (uint32_t i = 0; i < slot->leases_count; i++) {
+        ENSURE(slot->leases[i].count >= 1 && slot->leases[i].runs >= slot->leases[i].count);
+        ENSURE(slot_model_find(slot, slot->leases[i].model));
+    }
+    for (uint32_t i = 0; i < slot->models_count; i++)
+        ENSURE(slot->models[i]->fill.present == (slot->up && !slot_overdue(slot) && slot->models[i]->state == SLOT_MODEL_READY));
+}
