@@ -109,13 +109,13 @@ static void load(struct sched *sched, struct slot_model *model, const struct job
 static bool give(struct sched *sched, struct slot *slot)
 {
     for (struct job *job = sched->open; job; job = job->next) {
-        if (!job_has_work(job) || !(job->formats & slot->info.formats))
+        if (!(job->formats & slot->info.formats))
             continue;
         struct slot_model *model = slot_model(slot, job->model);
         ENSURE(model);
-        if (model->state == SLOT_MODEL_UNLOADED)
+        if (model->state == SLOT_MODEL_UNLOADED) /* also when all is leased: it may be needed for a recall */
             load(sched, model, job);
-        if (model->state != SLOT_MODEL_READY)
+        if (model->state != SLOT_MODEL_READY || !job_has_work(job))
             continue;
         if (give_suspect(sched, model, job) || give_ready(sched, model, job))
             return true;

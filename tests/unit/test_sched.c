@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Scripted stories: each event's actions are the assertion. The simulator has the unscripted ones. */
+#include "sched.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct sched_actions out;
+static uint64_t now;
+
+static struct sched *fresh(void)
+{
+    struct sched_config config = { .workers_max = 16, .slots_max = 16, .jobs_max = 8 };
+    now = 1000;
+    return sched_new(&config, 1);
+}
+
+static void step(struct sched *sched, struct sched_event event)
+{
+    sched_step(sched, now, &event, &out);
+    sched_check(sched);
+}
+
+static const struct sched_action *find(enum sched_action_type type, size_t skip)
+{
+    for (size_t i = 0; i < out.count; i++)
+        if (out.at[i].type == type && skip-- == 0)
+            return &out.at[i];
+    return NULL;
+}
+
+static void up(struct sched *sched, uint32_t worker, double alpha_us, double beta_us)
+{
+    struct sched_slot_info info = { .formats = SCHED_FORMAT_SYNTHETIC, .batch_max = 10, .window = 2, .alpha_us = alpha_us, .beta_us = beta_us };
+    step(sched, (struct sched_event){ .type = SCHED_WORKER_UP, .worker = worker, .up = { 1, &info } });
+}
+
+static void add(struct sched *sched, uint64_t job, uint64_t samples)
+{
+    step(sched, (struct sched_event){ .type = SCHED_JOB_ADD, .job = job,
+        .add = { .formats = SCHED_FORMAT_SYNTHETIC, .samples = samples, .failures_max = 1 } });
+}
+
+static void loaded(struct sched *sched, uint32_t worker, bool ok)
+{
+    step(sched, (struct sched_event){ .type = SCHED_LOADED, .worker = worker, .loaded = { .ok = ok } });
+}
+
+static struct sched_event result(const struct sched_action *lease, enum sched_failure failure)
+{
+    return (struct sched_event){ .type = SCHED_RESULT, .worker = lease->worker, .slot = lease->slot, .job = lease->job,
+        .first = lease->first, .count = lease->count, .term = lease->term, .attempt = lease->attempt,
+        .result = { .proven = true, .failure = failure, .run_us = 1000, .energy_joules = -1 } };
+}
+
+static void stored(struct sched *sched, const struct sched_action *store)
+{
+    step(sched, (struct sched_event){ .type = SCHED_STORED, .job = store->job, .first = store->first, .count = store->count,
+        .stored = { store->settle } });
+}
+
+static void a_job_goes_through_all_its_states(void **state)
+{
+    (void)state;
+    struct sched *sched = fresh();
+    add(sched, 1, 3);
+    assert_int_equal(out.count, 0);                      /* nobody is there */
+    up(sched, 0, 100, 10);
+    assert_non_null(find(SCHED_LOAD, 0));
+    loaded(sched, 0, true);
+    assert_int_equal(find(SCHED_JOB_STATE, 0)->state, SCHED_JOB_RUNNING);
+    struct sched_action lease = *find(SCHED_LEASE, 0);
+    now += 1000;
+    step(sched, result(&lease, SCHED_OK));
+    struct sched_action store = *find(SCHED_STORE, 0);
+    assert_null(find(SCHED_ACK, 0));                     /* not before it is durable */
+    struct sched_job_look look;
+    assert_true(sched_job_look(sched, 1, &look));
+    assert_int_equal(look.done, 0);                      /* nor counted */
+    now += 1000;
+    stored(sched, &store);
+    assert_int_equal(find(SCHED_ACK, 0)->attempt, lease.attempt);
+    while (!find(SCHED_JOB_STATE, 0)) {
+        lease = *find(SCHED_LEASE, 0);
+        step(sched, result(&lease, SCHED_OK));
+        stored(sched, find(SCHED_STORE, 0));
+    }
+    assert_int_equal(find(SCHED_JOB_STATE, 0)->state, SCHED_JOB_COMPLETE);
+    sched_job_remove(sched, 1);
+    assert_false(sched_job_look(sched, 1, &look));
+    sched_free(&sched);
+    assert_null(sched);
+}
+
+static void the_first_result_wins(void **state)
+{
+    (void)state;
+    struct sched *sched = fresh();
+    add(sched, 1, 1);
+    up(sched, 0, 100, 10);
+    loaded(sched, 0, true);
+    struct sched_action lease = *find(SCHED_LEASE, 0);
+    now += 1000;
+    step(sched, result(&lease, SCHED_OK));
+    struct sched_action store = *find(SCHED_STORE, 0);
+    step(sched, result(&lease, SCHED_OK));
+    assert_null(find(SCHED_STORE, 0));                   /* dropped, and the worker may forget it */
+    assert_non_null(find(SCHED_ACK, 0));
+    stored(sched, &store);
+    struct sched_job_look look;
+    assert_true(sched_job_look(sched, 1, &look));
+    assert_int_equal(look.done, 1);
+    sched_free(&sched);
+}
+
+static void a_lost_worker_s_samples_go_to_another(void **state)
+{
+    (void)state;
+    struct sched *sched = fresh();
+    add(sched, 1, 1);
+    up(sched, 0, 100, 10);
+    loaded(sched, 0, true);
+    struct sched_action first = *find(SCHED_LEASE, 0);
+    up(sched, 1, 100, 10);
+    step(sched, (struct sched_event){ .type = SCHED_WORKER_DOWN, .worker = 0 });
+    assert_non_null(find(SCHED_LOAD, 0));
+    loaded(sched, 1, true);
+    const struct sched_action *second = find(SCHED_LEASE, 0);
+    assert_int_equal(second->worker, 1);
+    assert_int_equal(second->first, first.first);
+    assert_true(second->attempt > first.attempt);
+    sched_free(&sched);
+}
+
+static void nonsense_changes_nothing(void **state)
+{
+    (void)state;
+    struct sched *sched = fresh();
+    add(sched, 1, 5);
+    up(sched, 0, 100, 10);
+    loaded(sched, 0, true);
+    struct sched_action lease = *find(SCHED_LEASE, 0);
+    struct sched_event forged = result(&lease, SCHED_OK);
+    forged.first += 1;                                   /* a live attempt, another range */
+    step(sched, forged);
+    assert_int_equal(out.count, 0);
+    forged = result(&lease, SCHED_OK);
+    forged.attempt += 1000;
+    forged.result.proven = false;                        /* no such attempt */
+    step(sched, forged);
+    assert_null(find(SCHED_STORE, 0));
+    forged.worker = 77;
+    step(sched, forged);
+    assert_int_equal(out.count, 0);
+    step(sched, (struct sched_event){ .type = SCHED_STORED, .job = 1, .count = 5, .stored = { 12345 } });
+    step(sched, (struct sched_event){ .type = SCHED_JOB_CANCEL, .job = 99 });
+    step(sched, (struct sched_event){ .type = SCHED_RETURNED, .worker = 0, .term = 1, .attempt = 4711 });
+    struct sched_job_look look;
+    assert_true(sched_job_look(sched, 1, &look));
+    assert_int_equal(look.done + look.settling, 0);
+    sched_free(&sched);
+}
+
+/* The one bad sample of a batch is found by halving; the rest is computed. */
+static void a_poison_sample_is_found_and_reported(void **state)
+{
+    (void)state;
+    struct sched *sched = fresh();
+    add(sched, 1, 8);
+    up(sched, 0, 1e5, 1);
+    loaded(sched, 0, true);
+    uint64_t done = 0, failed = 0;
+    struct sched_action queue[64];
+    size_t head = 0, tail = 0;
+    for (int steps = 0; done + failed < 8; steps++) {
+        assert_true(steps < 100);
+        for (size_t i = 0; find(SCHED_LEASE, i); i++)
+            queue[tail++ % 64] = *find(SCHED_LEASE, i);
+        assert_true(head < tail);
+        struct sched_action lease = queue[head++ % 64];
+        bool bad = lease.first <= 5 && lease.first + lease.count > 5;
+        now += 1000;
+        step(sched, result(&lease, bad ? SCHED_FAILED : SCHED_OK));
+        for (size_t i = 0; find(SCHED_LEASE, i); i++)
+            queue[tail++ % 64] = *find(SCHED_LEASE, i);
+        const struct sched_action *store = find(SCHED_STORE, 0), *fail = find(SCHED_FAIL, 0);
+        done += store ? store->count : 0;
+        failed += fail ? fail->count : 0;
+        if (fail)
+            assert_int_equal(fail->first, 5);
+        struct sched_action copy = store ? *store : fail ? *fail : (struct sched_action){ 0 };
+        out.count = 0;
+        if (store || fail)
+            stored(sched, &copy);
+    }
+    assert_int_equal(failed, 1);
+    assert_int_equal(done, 7);
+    sched_free(&sched);
+}
+
+static void an_unstarted_chunk_is_recalled_for_an_idle_slot(void **state)
+{
+    (void)state;
+    struct sched *sched = fresh();
+    up(sched, 0, 200000, 10000);
+    add(sched, 1, 20);
+    loaded(sched, 0, true);
+    struct sched_action first = *find(SCHED_LEASE, 0), second = *find(SCHED_LEASE, 1);
+    assert_int_equal(first.count + second.count, 20);    /* all is under lease */
+    up(sched, 1, 1000, 1000);                            /* it loads the model although nothing is ready */
+    assert_int_equal(find(SCHED_LOAD, 0)->worker, 1);
+    loaded(sched, 1, true);
+    assert_int_equal(find(SCHED_RECALL, 0)->attempt, second.attempt);
+    step(sched, (struct sched_event){ .type = SCHED_RETURNED, .worker = 0, .term = 1, .attempt = second.attempt });
+    assert_int_equal(find(SCHED_LEASE, 0)->worker, 1);
+    sched_free(&sched);
+}
+
+static void a_worker_that_never_answers_loses_its_chunk(void **state)
+{
+    (void)state;
+    struct sched *sched = fresh();
+    add(sched, 1, 1);
+    up(sched, 0, 1000, 1000);
+    loaded(sched, 0, true);
+    struct sched_action hung = *find(SCHED_LEASE, 0);
+    up(sched, 1, 1000, 1000);
+    now = sched_deadline_us(sched);
+    step(sched, (struct sched_event){ .type = SCHED_TICK });
+    assert_non_null(find(SCHED_LOAD, 0));
+    loaded(sched, 1, true);
+    assert_int_equal(find(SCHED_LEASE, 0)->worker, 1);
+    now += 1000;
+    step(sched, result(&hung, SCHED_OK));                /* late, and still welcome: it came first */
+    assert_non_null(find(SCHED_STORE, 0));
+    sched_free(&sched);
+}
+
+static void a_job_of_nothing_is_complete_at_once(void **state)
+{
+    (void)state;
+    struct sched *sched = fresh();
+    add(sched, 1, 0);
+    assert_int_equal(find(SCHED_JOB_STATE, 0)->state, SCHED_JOB_COMPLETE);
+    sched_free(&sched);
+}
+
+static void while_paused_nothing_is_leased(void **state)
+{
+    (void)state;
+    struct sched *sched = fresh();
+    step(sched, (struct sched_event){ .type = SCHED_PAUSE });
+    add(sched, 1, 5);
+    up(sched, 0, 100, 10);
+    assert_int_equal(out.count, 0);
+    step(sched, (struct sched_event){ .type = SCHED_RESUME });
+    assert_non_null(find(SCHED_LOAD, 0));
+    sched_free(&sched);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_job_goes_through_all_its_states), cmocka_unit_test(the_first_result_wins),
+        cmocka_unit_test(a_lost_worker_s_samples_go_to_another), cmocka_unit_test(nonsense_changes_nothing),
+        cmocka_unit_test(a_poison_sample_is_found_and_reported), cmocka_unit_test(an_unstarted_chunk_is_recalled_for_an_idle_slot),
+        cmocka_unit_test(a_worker_that_never_answers_loses_its_chunk), cmocka_unit_test(a_job_of_nothing_is_complete_at_once),
+        cmocka_unit_test(while_paused_nothing_is_leased),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
