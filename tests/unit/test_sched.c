@@ -127,8 +127,8 @@ static void a_lost_worker_s_samples_go_to_another(void **state)
     loaded(sched, 0, true);
     struct sched_action first = *find(SCHED_LEASE, 0);
     up(sched, 1, 100, 10);
+    assert_int_equal(find(SCHED_LOAD, 0)->worker, 1);
     step(sched, (struct sched_event){ .type = SCHED_WORKER_DOWN, .worker = 0 });
-    assert_non_null(find(SCHED_LOAD, 0));
     loaded(sched, 1, true);
     const struct sched_action *second = find(SCHED_LEASE, 0);
     assert_int_equal(second->worker, 1);
@@ -230,10 +230,10 @@ static void a_worker_that_never_answers_loses_its_chunk(void **state)
     loaded(sched, 0, true);
     struct sched_action hung = *find(SCHED_LEASE, 0);
     up(sched, 1, 1000, 1000);
+    loaded(sched, 1, true);
+    assert_null(find(SCHED_LEASE, 0));                   /* not yet */
     now = sched_deadline_us(sched);
     step(sched, (struct sched_event){ .type = SCHED_TICK });
-    assert_non_null(find(SCHED_LOAD, 0));
-    loaded(sched, 1, true);
     assert_int_equal(find(SCHED_LEASE, 0)->worker, 1);
     now += 1000;
     step(sched, result(&hung, SCHED_OK));                /* late, and still welcome: it came first */
