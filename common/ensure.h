@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* ensure - assertions that stay on in every build. For our own mistakes only: never for what a peer, a file or the
- * operating system may do. Pure but for the message on stderr and abort(). */
+/* ensure - assertions that stay on in every build. For our own mistakes only: never for what a peer, a file
+ * or the operating system may do. Pure but for the message on stderr and abort(). */
 #ifndef ENSURE_H
 #define ENSURE_H
 

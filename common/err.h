@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* err - how a function says that the world (a peer, a file, the operating system) refused it.
  *
- * The code is for programs: it selects the exit code. The `struct why` is for people: one sentence that says what went
- * wrong, where, and what to do about it. A function that takes a `struct why *` sets it whenever it returns something other
- * than ERR_OK; the pointer may be NULL where the caller does not care. Pure, any thread. */
+ * The code is for programs: it selects the exit code. The `struct why` is for people: one sentence that says
+ * what went wrong, where, and what to do about it. A function that takes a `struct why *` sets it whenever it
+ * returns something other than ERR_OK; the pointer may be NULL where the caller does not care. Pure, any
+ * thread. */
 #ifndef ERR_H
 #define ERR_H
 
@@ -34,10 +35,12 @@ struct why {
 /* Format the sentence into why (which may be NULL) and return err, so that a failure is one statement:
  *     return why_set(why, ERR_FILE, "%s: is empty; give a .npy file", path);
  * Longer text is cut at WHY_MAX - 1 bytes. */
-enum err why_set(struct why *why, enum err err, const char *format, ...) __attribute__((format(printf, 3, 4)));
+enum err why_set(struct why *why, enum err err, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* The same with ": <strerror(errno)>" appended. */
-enum err why_set_errno(struct why *why, enum err err, const char *format, ...) __attribute__((format(printf, 3, 4)));
+enum err why_set_errno(struct why *why, enum err err, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* The exit code of CONTRACT section 2 for err. */
 int err_exit_code(enum err err);

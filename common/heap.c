@@ -18,9 +18,9 @@ enum err heap_reserve(struct heap *heap, size_t capacity)
 {
     if (capacity <= heap->capacity)
         return ERR_OK;
-    if (capacity > SIZE_MAX / sizeof *heap->at)
+    if (capacity > SIZE_MAX / sizeof(void *))
         return ERR_MEMORY;
-    struct heap_item **at = realloc(heap->at, capacity * sizeof *at);
+    struct heap_item **at = realloc(heap->at, capacity * sizeof(void *));
     if (!at)
         return ERR_MEMORY;
     heap->at = at;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* heap - an intrusive binary min-heap of deadlines. Pure; O(log n); ties go to the lower id, so that order is determined.
+/* heap - an intrusive binary min-heap of deadlines. Pure; O(log n); ties go to the lower id, so that order is
+ * determined.
  *
  * An item lives inside its owner's struct; the heap holds pointers and grows only in heap_reserve. */
 #ifndef HEAP_H
@@ -13,9 +14,9 @@
 #define HEAP_ABSENT SIZE_MAX
 
 struct heap_item {
-    uint64_t key;   /* smallest first */
-    uint64_t id;    /* tie-break, unique among the items of a heap */
-    size_t index;   /* place in the heap, HEAP_ABSENT when outside; owned by the heap */
+    uint64_t key; /* smallest first */
+    uint64_t id;  /* tie-break, unique among the items of a heap */
+    size_t index; /* place in the heap, HEAP_ABSENT when outside; owned by the heap */
 };
 
 struct heap {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* rng - a seeded generator (splitmix64, Steele et al. 2014) and the mix behind the built-in model `synthetic`. Pure. */
+/* rng - a seeded generator (splitmix64, Steele et al. 2014) and the mix behind the built-in model
+ * `synthetic`. Pure. */
 #ifndef RNG_H
 #define RNG_H
 
@@ -9,7 +10,8 @@ struct rng {
     uint64_t state;
 };
 
-/* The finaliser of splitmix64: a fixed bijection of 64 bits. The answer of model `synthetic` to sample i is rng_mix64(i). */
+/* The finaliser of splitmix64: a fixed bijection of 64 bits. The answer of model `synthetic` to sample i is
+ * rng_mix64(i). */
 static inline uint64_t rng_mix64(uint64_t x)
 {
     x += 0x9E3779B97F4A7C15u;
@@ -36,7 +38,8 @@ static inline uint64_t rng_below(struct rng *rng, uint64_t n)
 /* Uniform in [0, 1), 53 bits. */
 static inline double rng_unit(struct rng *rng) { return (double)(rng_next(rng) >> 11) * 0x1p-53; }
 
-/* Near normal, mean 0, standard deviation 1: the sum of twelve uniforms less six (Irwin-Hall), within +-6; no libm. */
+/* Near normal, mean 0, standard deviation 1: the sum of twelve uniforms less six (Irwin-Hall), within +-6; no
+ * libm. */
 static inline double rng_normal(struct rng *rng)
 {
     double sum = -6.0;

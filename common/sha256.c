@@ -66,7 +66,7 @@ static int digit(char c)
 
 enum err sha256_parse(const char *hex, uint8_t digest[SHA256_BYTES])
 {
-    if (strlen(hex) != 2 * SHA256_BYTES)
+    if (strlen(hex) != SHA256_HEX_MAX - 1)
         return ERR_FORMAT;
     uint8_t parsed[SHA256_BYTES];
     for (size_t i = 0; i < SHA256_BYTES; i++) {

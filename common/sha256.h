@@ -11,9 +11,11 @@
 enum { SHA256_BYTES = 32, SHA256_HEX_MAX = 65, MAC_BYTES = 16, MAC_KEY_BYTES = 32 };
 
 void sha256_bytes(const void *bytes, size_t size, uint8_t digest[SHA256_BYTES]);
-MUST_USE enum err sha256_file(const char *path, uint8_t digest[SHA256_BYTES], uint64_t *size_bytes, struct why *why);
+MUST_USE enum err sha256_file(const char *path, uint8_t digest[SHA256_BYTES], uint64_t *size_bytes,
+                              struct why *why);
 void sha256_hex(const uint8_t digest[SHA256_BYTES], char hex[SHA256_HEX_MAX]);
-MUST_USE enum err sha256_parse(const char *hex, uint8_t digest[SHA256_BYTES]); /* 64 hex digits, nothing else */
+MUST_USE enum err sha256_parse(const char *hex,
+                               uint8_t digest[SHA256_BYTES]); /* 64 hex digits, nothing else */
 
 /* Keyed BLAKE2b cut to MAC_BYTES, and its comparison in constant time. */
 void mac_compute(const uint8_t key[MAC_KEY_BYTES], const void *bytes, size_t size, uint8_t mac[MAC_BYTES]);

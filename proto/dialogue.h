@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-/* dialogue - which message may come when, per peer: default deny. Pure. The table in dialogue.c is the one in protocol.md.
+/* dialogue - which message may come when, per peer: default deny. Pure. The table in dialogue.c is the one in
+ * protocol.md.
  *
  *              HELLO            WELCOME sent
  *      NEW ------------> (loop) ------------> WORKER --BYE--> CLOSED
  *       '- CLIENT_HELLO -> (loop) ----------> CLIENT
  *
- * Both sides use it: the coordinator judges what a peer sends, a worker or a client judges what the coordinator sends. */
+ * Both sides use it: the coordinator judges what a peer sends, a worker or a client judges what the
+ * coordinator sends. */
 #ifndef DIALOGUE_H
 #define DIALOGUE_H
 
 #include "messages.h"
 
 enum dialogue_state {
-    DIALOGUE_NEW = 0,       /* coordinator's view of a peer that has said nothing yet */
+    DIALOGUE_NEW = 0, /* coordinator's view of a peer that has said nothing yet */
     DIALOGUE_WORKER,
     DIALOGUE_CLIENT,
     DIALOGUE_CLOSED,

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* limits - every bound of the protocol and of the tables behind it, in one place. A message over a bound is refused whole. */
+/* limits - every bound of the protocol and of the tables behind it, in one place. A message over a bound is
+ * refused whole.
+ *
+ * Bounds of texts (NAME_MAX_BYTES and its like) count the terminating zero, so that `char
+ * name[NAME_MAX_BYTES]` holds every decoded name: on the wire a name has at most NAME_MAX_BYTES - 1 bytes. */
 #ifndef LIMITS_H
 #define LIMITS_H
 
@@ -12,31 +16,34 @@ enum {
     PAYLOAD_FRAMES_MAX = 4096,     /* payload frames of one message */
     MESSAGE_BYTES_MAX = 256 << 20, /* all frames of one message together */
     DEPTH_MAX = 8,                 /* nesting of msgpack containers */
-    PIECE_BYTES_MAX = 4 << 20,     /* one piece of a blob or of an input */
-    PIECES_IN_FLIGHT = 8,          /* unanswered FETCH of one worker, BLOB_PUT of one client */
+    ELEMENTS_MAX =
+        1 << 20, /* msgpack elements of one body, keys included: the tree of the largest takes 25 MB */
+    PIECE_BYTES_MAX = 4 << 20, /* one piece of a blob or of an input */
+    PIECES_IN_FLIGHT = 8,      /* unanswered FETCH of one worker, BLOB_PUT of one client */
 
     UUID_BYTES = 16,
-    NAME_MAX_BYTES = 128,          /* worker, model, job, device names */
-    REASON_MAX_BYTES = 512,        /* a failure in words */
+    NONCE_BYTES_MAX = 64,
+    NAME_MAX_BYTES = 128,   /* worker, model, job, device names */
+    REASON_MAX_BYTES = 512, /* a failure in words */
     PATH_MAX_BYTES = 4096,
     VERSION_MAX_BYTES = 64,
 
     LABELS_MAX = 32,
-    DEVICES_MAX = 64,              /* of one worker */
-    SLOTS_MAX = 256,               /* of one worker */
-    FIGURES_MAX = 32,              /* of one device */
-    FORMATS_MAX = 16,              /* of one slot */
+    DEVICES_MAX = 64, /* of one worker */
+    SLOTS_MAX = 256,  /* of one worker */
+    FIGURES_MAX = 32, /* of one device */
+    FORMATS_MAX = 16, /* of one slot */
     PRECISIONS_MAX = 16,
     BATCH_SIZES_MAX = 64,
-    MODELS_LOADED_MAX = 256,       /* named in a HELLO */
-    INPUTS_MAX = 16,               /* tensors of a model, in and out */
+    MODELS_LOADED_MAX = 256, /* named in a HELLO */
+    INPUTS_MAX = 16,         /* tensors of a model, in and out */
     OUTPUTS_MAX = 16,
     JOBS_PER_MESSAGE_MAX = 64,
-    LEASES_MAX = 4096,             /* in one message */
+    LEASES_MAX = 4096, /* in one message */
     RESULTS_MAX = 4096,
-    ATTEMPTS_MAX = 8192,           /* offered again in one HELLO, acknowledged or recalled in one message */
-    WINDOW_MAX = 64,               /* chunks in flight on one slot */
-    BATCH_MAX = 1 << 20,           /* samples in a chunk */
+    ATTEMPTS_MAX = 8192, /* offered again in one HELLO, acknowledged or recalled in one message */
+    WINDOW_MAX = 64,     /* chunks in flight on one slot */
+    BATCH_MAX = 1 << 20, /* samples in a chunk */
 
     WORKERS_MAX = 100000,
     JOBS_OPEN_MAX = 100000,
@@ -44,6 +51,11 @@ enum {
     MODEL_BYTES_MAX_GIB = 64,
 };
 
-#define SAMPLES_MAX 1000000000000000ull /* in one job: 10^15, so that sums of microseconds stay in 64 bits */
+#define DIMENSION_MAX (1ull << 40) /* one axis of a tensor */
+#define TIME_US_MAX   (1ull << 50) /* a duration on the wire: 35 years */
+
+#define SAMPLES_MAX                                                                                          \
+    1000000000000000ull /* in one job: 10^15, so that sums of microseconds stay in 64 bits                   \
+                         */
 
 #endif

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /* wire - ZeroMQ frames <-> messages. Frames of one message: [routing id (ROUTER only)] body payload*.
  *
- * Not thread-safe: one owner per socket. Nothing here blocks: sends and receives are DONTWAIT, the loop polls. A send that the
- * transport refuses (EAGAIN, EHOSTUNREACH) is ERR_FULL or ERR_UNREACHABLE and the message is gone: application credit, not
- * high-water marks, keeps that from happening; the caller treats it as a lost peer. */
+ * Not thread-safe: one owner per socket. Nothing here blocks: sends and receives are DONTWAIT, the loop
+ * polls. A send that the transport refuses (EAGAIN, EHOSTUNREACH) is ERR_FULL or ERR_UNREACHABLE and the
+ * message is gone: application credit, not high-water marks, keeps that from happening; the caller treats it
+ * as a lost peer. On a client ERR_FULL also says that there is no connection (yet): nothing is queued for a
+ * coordinator that is not there, so HELLO is tried again until it goes out.
+ *
+ * A connection that closes is told by wire_lost, at once. One turn of a loop: wire_receive until it says
+ * false, then wire_lost until it says false; so that what a peer said before it died is heard first. */
 #ifndef WIRE_H
 #define WIRE_H
 
@@ -11,31 +16,44 @@
 
 #include <zmq.h>
 
-/* A peer as ROUTER names it: 5 bytes chosen by the socket (never by the peer), as a number. 0 on a DEALER. */
+/* A peer as ROUTER names it: 5 bytes chosen by the socket (never by the peer), as a number: never 0, never
+ * used again before 2^32 connections. 0 on a DEALER. */
 typedef uint64_t wire_peer;
 
 /* One received message. Payload frames are kept as zmq_msg_t, so that their bytes are never copied. */
 struct wire_in {
     wire_peer peer;
-    const struct message *message;   /* NULL if the body was refused: then why says what was wrong */
+    const struct message *message; /* NULL if the body was refused: then why says what was wrong */
     struct why why;
     uint32_t frames_count;
-    zmq_msg_t *frames;               /* payload; take one with wire_take */
+    zmq_msg_t *frames; /* payload; take one with wire_take */
 };
 
 struct wire;
 
-/* Socket options that ZeroMQ's defaults get wrong are set here (DESIGN section 8): MAXMSGSIZE, HEARTBEAT_*, RECONNECT_IVL_MAX,
- * HANDSHAKE_IVL, IMMEDIATE, LINGER, BACKLOG, ROUTER_MANDATORY. Server: a ROUTER bound to each url; client: a DEALER connected to
- * url. ERR_USAGE: not an ipc:// or loopback tcp:// url (until keys exist); ERR_SYSTEM: bind failed, with the reason. */
-MUST_USE enum err wire_listen(void *context, const char *const *urls, uint32_t urls_count, struct wire **wire, struct why *why);
+/* Socket options that ZeroMQ's defaults get wrong are set here (DESIGN section 8): MAXMSGSIZE, HEARTBEAT_*,
+ * RECONNECT_IVL_MAX, HANDSHAKE_IVL, IMMEDIATE, LINGER, BACKLOG, ROUTER_MANDATORY. Server: a ROUTER bound to
+ * each url; client: a DEALER connected to url. ERR_USAGE: not an ipc:// or loopback tcp:// url (until keys
+ * exist; endpoint.h); ERR_SYSTEM: bind failed, with the reason, also when another process serves the same ipc
+ * path. A stale ipc path is replaced; the new one has mode 0600. */
+MUST_USE enum err wire_listen(void *context, const char *const *urls, uint32_t urls_count, struct wire **wire,
+                              struct why *why);
 MUST_USE enum err wire_connect(void *context, const char *url, struct wire **wire, struct why *why);
 void wire_free(struct wire **wire);
 
 void *wire_socket(const struct wire *wire); /* for zmq_poll */
 
-/* A payload frame to send: borrowed bytes that are copied (release NULL), or handed over and freed with release(bytes, hint)
- * from a ZeroMQ thread when sent. Ownership passes also when the send fails. */
+/* Poll this too (ZMQ_POLLIN): readable when a connection opened or closed. It must be read: wire_lost and a
+ * wire_receive that says false do. */
+void *wire_monitor_socket(const struct wire *wire);
+
+/* The endpoint of urls[index], with the port that `*` became. "" on a client. */
+const char *wire_endpoint(const struct wire *wire, uint32_t index);
+
+enum { WIRE_URLS_MAX = 8 };
+
+/* A payload frame to send: borrowed bytes that are copied (release NULL), or handed over and freed with
+ * release(bytes, hint) from a ZeroMQ thread when sent. Ownership passes also when the send fails. */
 struct wire_frame {
     const void *bytes;
     size_t size;
@@ -43,15 +61,21 @@ struct wire_frame {
     void *hint;
 };
 
-MUST_USE enum err wire_send(struct wire *wire, wire_peer peer, const struct message *message, const struct wire_frame *frames,
-                            uint32_t frames_count);
+MUST_USE enum err wire_send(struct wire *wire, wire_peer peer, const struct message *message,
+                            const struct wire_frame *frames, uint32_t frames_count);
 
-/* Receive one whole message without blocking. False: nothing there. True: in is filled; it is valid until the next call with
- * the same wire (frames not taken are closed then). Messages over MESSAGE_BYTES_MAX or PAYLOAD_FRAMES_MAX are read to their end
- * in bounded memory and come as refused. */
+/* Receive one whole message without blocking. False: nothing there. True: in is filled; it is valid until the
+ * next call with the same wire (frames not taken are closed then). Messages over MESSAGE_BYTES_MAX or
+ * PAYLOAD_FRAMES_MAX are read to their end in bounded memory and come as refused. */
 bool wire_receive(struct wire *wire, struct wire_in *in);
 
 /* Move a payload frame out of in, to outlive it; close it with zmq_msg_close. */
 void wire_take(struct wire_in *in, uint32_t index, zmq_msg_t *frame);
+
+/* The next peer whose connection has closed (a DEALER's coordinator is peer 0); false when there is none.
+ * Each is told once, and only if a message of it was received. Messages of a lost peer may still come if they
+ * were on their way: treat them as those of an unknown peer. Not told: a host that vanished from the network,
+ * and a rare race (watch.h): heartbeats find those. */
+bool wire_lost(struct wire *wire, wire_peer *peer);
 
 #endif

@@ -1,12 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-/* clerk - a thread for bulky file work that must delay neither the loop nor the store: publishing outputs, receiving blobs,
- * reading pieces of models and inputs for workers. Commands in order, one event each.
+/* clerk - bulky file work that must delay neither the loop nor the store: publishing outputs on a thread of
+ * its own, receiving blobs and reading pieces of models and inputs on another (workers must not wait for a
+ * long publication). Commands in order on each of the two, one event each.
  *
- * Publishing assembles a job's answer under a temporary name beside its final place, syncs, renames: nothing partial ever has the
- * final name. NPY: one output. FOLDER: <path>/<output>.npy each, in a temporary folder renamed at the end. JSONL: an Open Inference
- * response a line, {"id":..., "outputs":[{"name","shape","datatype","data"}]}, in sample order; failed samples are left out there,
- * and are zero rows in .npy. Beside the output: Y.index.jsonl (index, id) where samples have names, Y.errors.jsonl (index, id,
- * reason, worker) where some failed; a stale one of an earlier run is removed. Zero samples: header-only. */
+ * Publishing assembles a job's answer under a temporary name beside its final place, syncs, renames: nothing
+ * partial ever has the final name. NPY: one output. FOLDER: <path>/<output>.npy each, in a temporary folder
+ * renamed at the end. JSONL: an Open Inference response a line, {"id":...,
+ * "outputs":[{"name","shape","datatype","data"}]}, in sample order; failed samples are left out there, and
+ * are zero rows in .npy. Beside the output: Y.index.jsonl (index, id) where samples have names,
+ * Y.errors.jsonl (index, id, reason, worker) where some failed; a stale one of an earlier run is removed.
+ * Zero samples: header-only.
+ *
+ * Y is the path without the .npy or .jsonl that its kind of output asks for. A sample's id is its name, else
+ * (JSONL only) its index as a string. "shape" is that of a batch of one: 1, then the row's dimensions.
+ * Numbers read back exactly; NaN and the infinities are the strings "NaN", "Infinity", "-Infinity". An output
+ * whose declared shape is open (-1) is published as .npy if all its rows turned out alike, else ERR_FORMAT
+ * names two samples that differ and asks for .jsonl. */
 #ifndef CLERK_H
 #define CLERK_H
 
@@ -18,54 +27,88 @@
 enum clerk_type { CLERK_PUBLISH, CLERK_BLOB_PUT, CLERK_READ };
 enum clerk_output { CLERK_NONE = 0, CLERK_NPY = 1, CLERK_FOLDER = 2, CLERK_JSONL = 3 };
 
-struct clerk_failure { uint64_t first, count; char reason[512]; char worker[128]; };
+struct clerk_failure {
+    uint64_t first, count;
+    char reason[512];
+    char worker[128];
+};
 
 struct clerk_command {
     enum clerk_type type;
     uint64_t tag;
-    uint64_t peer;                           /* the caller's, untouched */
+    uint64_t peer; /* the caller's, untouched */
 
-    /* PUBLISH: reads the spool; path is absolute. With path "", into spool/<job>/published/ (for clients that fetch bytes) */
+    /* PUBLISH: reads the spool; path is absolute. With path "", the path is spool/<job>/published/output.npy,
+     * output or output.jsonl (for clients that fetch bytes: clerk_published_path) */
     uint64_t job, samples;
     char path[4096];
     enum clerk_output output;
     uint32_t outputs_count;
     struct tensor_spec outputs[STORE_OUTPUTS_MAX];
-    uint8_t names[SHA256_BYTES];             /* blob of JSON strings, one a line; all zero = none */
-    struct clerk_failure *failures; size_t failures_count;   /* malloc'ed, taken */
+    uint8_t names[SHA256_BYTES]; /* blob of JSON strings, one a line; all zero = none */
+    struct clerk_failure *failures;
+    size_t failures_count; /* malloc'ed, taken */
 
-    /* BLOB_PUT: bytes at offset of a blob of total bytes; the last piece verifies the digest (ERR_FORMAT if it differs) */
+    /* BLOB_PUT: bytes at offset of a blob of total bytes; the last piece verifies the digest (ERR_FORMAT if
+     * it differs, and what was held is dropped). A piece that starts within what is held must agree with it
+     * (two clients may upload the same blob at once, and one may resume); one that starts past it is
+     * ERR_FORMAT. At offset 0 a differing piece starts the blob anew. */
     uint8_t blob[SHA256_BYTES];
     uint64_t offset, total;
-    void *bytes; size_t size;
-    void (*release)(void *hint); void *hint;
+    void *bytes; /* borrowed until clerk_receive, which calls release */
+    size_t size;
+    void (*release)(void *hint);
+    void *hint;
 
-    /* READ: length bytes at offset of path; file_bytes and mtime_ns are compared when not 0 (a changed file is ERR_FORMAT) */
+    /* READ: length bytes at offset of path, fewer at its end; file_bytes and mtime_ns are compared when not 0
+     * (a changed file is ERR_FORMAT) */
     uint32_t length;
-    uint64_t file_bytes; int64_t mtime_ns;
+    uint64_t file_bytes;
+    int64_t mtime_ns;
+
+    struct clerk_command *next; /* these are the clerk's own, from clerk_post to clerk_receive */
+    enum err err;
+    struct why why;
+    void *answer;
+    size_t answer_size;
+    uint64_t answer_total;
 };
 
 struct clerk_event {
-    struct clerk_command *command;           /* yours again */
+    struct clerk_command *command; /* yours again */
     enum err err;
     struct why why;
-    void *bytes; size_t size;                /* READ: malloc'ed, yours */
-    uint64_t total;                          /* READ: the file's size; BLOB_PUT: bytes held so far */
+    void *bytes; /* READ: malloc'ed, yours */
+    size_t size; /* READ */
+    uint64_t
+        total; /* READ: the file's size; BLOB_PUT: bytes held so far, total once it is whole and synced */
 };
 
+struct clerk_command *clerk_command_new(enum clerk_type type); /* NULL when out of memory */
+void clerk_command_free(struct clerk_command **command);       /* and its failures; calls release */
+
 struct clerk;
-MUST_USE enum err clerk_new(void *context, const char *state_dir, struct clerk **clerk, struct why *why);
-void clerk_free(struct clerk **clerk);       /* finishes the command in progress, drops the others */
-void clerk_post(struct clerk *clerk, struct clerk_command **command);   /* takes command (malloc'ed) */
-void *clerk_socket(const struct clerk *clerk);
+MUST_USE enum err clerk_new(const char *state_dir, struct clerk **clerk, struct why *why);
+void clerk_free(struct clerk **clerk); /* finishes the commands in progress, drops the others */
+void clerk_post(struct clerk *clerk, struct clerk_command **command); /* takes command */
+int clerk_fd(const struct clerk *clerk); /* readable while clerk_receive has something */
 bool clerk_receive(struct clerk *clerk, struct clerk_event *event);
-void clerk_event_free(struct clerk_event *event);
+void clerk_event_free(struct clerk_event *event); /* the command and the bytes */
 
 /* Is the blob here, whole and verified? *size_bytes if so. Cheap: a stat. */
 bool clerk_blob_find(const char *state_dir, const uint8_t blob[SHA256_BYTES], uint64_t *size_bytes);
 
-/* Can an output be published at path? Checked before a job is accepted: the folder exists and is writable, path is not a folder
- * where a file must go (or the reverse), and no open job publishes there (the caller knows that). */
+/* Where a blob is, or will be. */
+void clerk_blob_path(const char *state_dir, const uint8_t blob[SHA256_BYTES], char *path, size_t max);
+
+/* Where a file of a job published with path "" is: file is "output.npy", "output/<name>.npy", "output.jsonl",
+ * "output.index.jsonl" or "output.errors.jsonl". It comes from a peer: ERR_USAGE if it points elsewhere. */
+MUST_USE enum err clerk_published_path(const char *state_dir, uint64_t job, const char *file, char *path,
+                                       size_t max, struct why *why);
+
+/* Can an output be published at path? Checked before a job is accepted: the folder exists and is writable,
+ * path is not a folder where a file must go (or the reverse), a folder that is there holds nothing but .npy
+ * files of an earlier run (it is replaced whole), and no open job publishes there (the caller knows that). */
 MUST_USE enum err clerk_output_check(const char *path, enum clerk_output output, struct why *why);
 
 #endif

@@ -33,7 +33,7 @@ static void test_every_bucket_edge(void **state)
     (void)state;
     for (unsigned bit = 0; bit <= 40; bit++) {
         for (int delta = -1; delta <= 1; delta++) {
-            uint64_t value = (1ull << bit) + (uint64_t)(int64_t)delta;
+            uint64_t value = (uint64_t)((INT64_C(1) << bit) + delta);
             struct histogram h;
             histogram_init(&h);
             histogram_add(&h, value, 1);

@@ -17,7 +17,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { AGENT_ACTIONS_MAX = 512, AGENT_JOBS_MAX = 64, AGENT_LEASES_MAX = 8192 };
+enum {
+    AGENT_ACTIONS_MAX = 512,
+    AGENT_JOBS_MAX = 1024,
+    AGENT_MODELS_MAX = 64,  /* model numbers: EXECUTOR_MODELS_MAX */
+    AGENT_LEASES_MAX = 8192,
+    AGENT_POSTED_MAX = 15,  /* RUNs of one slot that the executor has at once; with one LOAD and an UNLOAD of every model they fit
+                             * its queue (EXECUTOR_QUEUE_MAX), because a model is unloaded again only after its next LOADED */
+};
 
 struct agent_config {
     uint32_t slots_count;
@@ -57,7 +64,8 @@ struct agent_event {
     uint32_t model;
     uint64_t term, attempt;
     bool ok;
-    uint64_t row_bytes;           /* JOB */
+    uint64_t row_bytes;           /* JOB: of the inputs that must be fetched (0 where all of them are mapped) */
+    uint64_t heartbeat_us;        /* CONNECTED: as WELCOME says; 0 = the configuration's */
     struct agent_lease lease;     /* LEASE */
 };
 
@@ -72,7 +80,7 @@ enum agent_action_type {
     AGENT_SEND_INPUT_FAILED,      /* lease: send a result with status INPUT */
     AGENT_SEND_RETURNED,          /* attempt */
     AGENT_DROP,                   /* attempt: free its input and result bytes */
-    AGENT_DROP_JOB,               /* job: close its files */
+    AGENT_DROP_JOB,               /* job: close its files, once the leases of it that still run are dropped too */
     AGENT_UNLOAD_MODEL,           /* slot, model */
     AGENT_HEARTBEAT,              /* send one */
 };

@@ -21,10 +21,10 @@ struct inner {
 struct runtime_slot {
     struct runtime_config config;
     struct rng rng;
-    pthread_mutex_t mutex;      /* guards what follows up to the blank line */
-    pthread_cond_t changed;     /* on CLOCK_MONOTONIC */
+    pthread_mutex_t mutex;  /* guards what follows up to the blank line */
+    pthread_cond_t changed; /* on CLOCK_MONOTONIC */
     bool cancelled, closing;
-    struct inner *running;      /* whose run is to be cancelled too */
+    struct inner *running; /* whose run is to be cancelled too */
 
     pthread_t killer;
     bool has_killer;
@@ -58,7 +58,8 @@ static void wait_until(struct runtime_slot *slot, uint64_t until_us)
         pthread_cond_wait(&slot->changed, &slot->mutex);
         return;
     }
-    struct timespec until = { .tv_sec = (time_t)(until_us / 1000000), .tv_nsec = (long)(until_us % 1000000) * 1000 };
+    struct timespec until = { .tv_sec = (time_t)(until_us / 1000000),
+                              .tv_nsec = (long)(until_us % 1000000) * 1000 };
     pthread_cond_timedwait(&slot->changed, &slot->mutex, &until);
 }
 
@@ -122,7 +123,8 @@ static void emulated_close(struct runtime_slot **slot_taken)
     *slot_taken = NULL;
 }
 
-static enum err emulated_open(const struct runtime_config *config, struct runtime_slot **slot, struct why *why)
+static enum err emulated_open(const struct runtime_config *config, struct runtime_slot **slot,
+                              struct why *why)
 {
     ENSURE(config->fleet != NULL && config->member != NULL);
     *slot = calloc(1, sizeof **slot);
@@ -145,7 +147,8 @@ static enum err open_inner(struct runtime_slot *slot, struct inner *inner, const
         return ERR_OK;
     inner->ops = runtime_find(name);
     if (inner->ops == NULL)
-        return why_set(why, ERR_UNSUPPORTED, "emulated: this build has no %s to compute the answers with", name);
+        return why_set(why, ERR_UNSUPPORTED, "emulated: this build has no %s to compute the answers with",
+                       name);
     struct runtime_config config = { .device = "cpu:0", .threads = 1, .numa_node = slot->config.numa_node };
     enum err err = inner->ops->available(why);
     return err != ERR_OK ? err : inner->ops->open(&config, &inner->slot, why);
@@ -166,7 +169,7 @@ static enum err hold(struct runtime_slot *slot, uint64_t until_us, struct why *w
 static enum err hold_load(struct runtime_slot *slot, uint64_t started_us, struct why *why)
 {
     const struct runtime_config *config = &slot->config;
-    uint64_t until_us = started_us + (uint64_t)emulation_load_us(config->fleet, config->member);
+    uint64_t until_us = started_us + emulation_load_us(config->fleet, config->member);
     if (until_us >= emulation_hang_us(config->fleet, config->member, config->joined_us))
         until_us = EMULATION_NEVER;
     return hold(slot, until_us, why);
@@ -200,7 +203,8 @@ static enum err load_inner(struct runtime_slot *slot, const char *path, struct r
 }
 
 static enum err emulated_load(struct runtime_slot *slot, const char *path, struct runtime_model **model,
-                              struct model_signature *signature, struct runtime_measure *measure, struct why *why)
+                              struct model_signature *signature, struct runtime_measure *measure,
+                              struct why *why)
 {
     uint64_t started_us = clock_monotonic_us();
     if (measure != NULL)
@@ -217,14 +221,14 @@ static enum err emulated_load(struct runtime_slot *slot, const char *path, struc
 }
 
 /* When the batch will be done; ERR_LIMIT if the device does not take it. */
-static enum err plan(struct runtime_slot *slot, const struct runtime_model *model, uint32_t rows, uint64_t started_us,
-                     uint64_t *finish_us, struct why *why)
+static enum err plan(struct runtime_slot *slot, const struct runtime_model *model, uint32_t rows,
+                     uint64_t started_us, uint64_t *finish_us, struct why *why)
 {
     const struct runtime_config *config = &slot->config;
     uint32_t padded = emulation_padded(config->member, rows > model->batch_fixed ? rows : model->batch_fixed);
     if (padded == 0)
-        return why_set(why, ERR_LIMIT, "a batch of %u samples is larger than the emulated device %s takes", rows,
-                       config->member->name);
+        return why_set(why, ERR_LIMIT, "a batch of %u samples is larger than the emulated device %s takes",
+                       rows, config->member->name);
     double work_us = emulation_work_us(config->fleet, config->member, padded) *
                      emulation_jitter(&slot->rng, config->member->jitter);
     *finish_us = emulation_finish_us(config->fleet, config->member, config->joined_us, started_us, work_us);
@@ -238,9 +242,11 @@ static void set_running(struct runtime_slot *slot, struct inner *inner)
     pthread_mutex_unlock(&slot->mutex);
 }
 
-/* Real answers, then the wait. A cancel that already reached the inner run is used up by the hold as well. */
-static enum err compute(struct runtime_slot *slot, struct runtime_model *model, const struct batch_in *in, uint64_t finish_us,
-                        struct batch_out *out, struct why *why)
+/* Real answers, then the wait. A cancel that already reached the inner run is used up by the hold as well.
+ * One that comes in the inner run's last instant may stop the next inner run too: whoever cancels is about to
+ * close the slot. */
+static enum err compute(struct runtime_slot *slot, struct runtime_model *model, const struct batch_in *in,
+                        uint64_t finish_us, struct batch_out *out, struct why *why)
 {
     struct inner *inner = model->inner;
     set_running(slot, inner);
@@ -253,11 +259,11 @@ static enum err compute(struct runtime_slot *slot, struct runtime_model *model, 
     return err == ERR_OK ? held : err;
 }
 
-static enum err emulated_run(struct runtime_slot *slot, struct runtime_model *model, const struct batch_in *in,
-                             struct batch_out *out, struct why *why)
+static enum err emulated_run(struct runtime_slot *slot, struct runtime_model *model,
+                             const struct batch_in *in, struct batch_out *out, struct why *why)
 {
     memset(out, 0, sizeof *out);
-    uint64_t started_us = clock_monotonic_us(), finish_us;
+    uint64_t started_us = clock_monotonic_us(), finish_us = started_us;
     enum err err = plan(slot, model, in->rows, started_us, &finish_us, why);
     if (err == ERR_OK)
         err = compute(slot, model, in, finish_us, out, why);

@@ -18,13 +18,17 @@ double emulation_work_us(const struct fleet *fleet, const struct fleet_worker *m
     return (member->curve.alpha_ms + member->curve.beta_ms * rows) * 1000.0 * fleet->time_scale;
 }
 
-double emulation_load_us(const struct fleet *fleet, const struct fleet_worker *member)
+/* Any double as a time: what lies past 30,000 years is that far. */
+static uint64_t whole_us(double us) { return us < 1e18 ? (uint64_t)(us + 0.5) : (uint64_t)1e18; }
+
+uint64_t emulation_load_us(const struct fleet *fleet, const struct fleet_worker *member)
 {
-    return member->load_seconds * 1e6 * fleet->time_scale;
+    return whole_us(member->load_seconds * 1e6 * fleet->time_scale);
 }
 
-/* exp(s*z) is positive for any jitter below 1. Its mean for rng_normal's z, a sum of twelve uniforms, is known exactly:
- * (sinh(s/2) / (s/2))^12; divided by that, the mean is 1, and not 1 less what a cut at zero would add. */
+/* exp(s*z) is positive for any jitter below 1. Its mean for rng_normal's z, a sum of twelve uniforms, is
+ * known exactly: (sinh(s/2) / (s/2))^12; divided by that, the mean is 1, and not 1 less what a cut at zero
+ * would add. */
 double emulation_jitter(struct rng *rng, double jitter)
 {
     if (jitter <= 0)
@@ -36,7 +40,7 @@ double emulation_jitter(struct rng *rng, double jitter)
 
 static uint64_t fault_us(const struct fleet *fleet, const struct fleet_fault *fault, uint64_t joined_us)
 {
-    return joined_us + (uint64_t)(fault->at_seconds * 1e6 * fleet->time_scale);
+    return joined_us + whole_us(fault->at_seconds * 1e6 * fleet->time_scale);
 }
 
 static uint64_t first_us(const struct fleet *fleet, const struct fleet_worker *member, uint64_t joined_us,
@@ -58,8 +62,8 @@ uint64_t emulation_hang_us(const struct fleet *fleet, const struct fleet_worker 
     return first_us(fleet, member, joined_us, FLEET_HANGS);
 }
 
-uint64_t emulation_finish_us(const struct fleet *fleet, const struct fleet_worker *member, uint64_t joined_us, uint64_t start_us,
-                             double work_us)
+uint64_t emulation_finish_us(const struct fleet *fleet, const struct fleet_worker *member, uint64_t joined_us,
+                             uint64_t start_us, double work_us)
 {
     double at_us = (double)start_us, speed = 1;
     for (uint32_t i = 0; i < member->faults_count; i++) {
@@ -76,5 +80,5 @@ uint64_t emulation_finish_us(const struct fleet *fleet, const struct fleet_worke
         if (fault->kind == FLEET_THROTTLE)
             speed = fault->factor;
     }
-    return (uint64_t)(at_us + work_us / speed + 0.5);
+    return whole_us(at_us + work_us / speed);
 }

@@ -12,7 +12,8 @@ static bool is_candidate(const struct runtime_ops *ops, const char *path)
     return (path == NULL) == runtime_reads(ops, "synthetic");
 }
 
-static enum err try_runtime(const struct runtime_ops *ops, const char *path, struct model_signature *signature, struct why *why)
+static enum err try_runtime(const struct runtime_ops *ops, const char *path,
+                            struct model_signature *signature, struct why *why)
 {
     struct runtime_config config = { .device = "cpu:0", .threads = 1, .numa_node = -1 };
     struct runtime_slot *slot = NULL;
@@ -29,13 +30,19 @@ static enum err try_runtime(const struct runtime_ops *ops, const char *path, str
     return err;
 }
 
-static void note_refusal(char refusals[WHY_MAX], const char *name, const struct why *why)
+/* The sentence begins with the path already. */
+static void note_refusal(char refusals[WHY_MAX], const char *name, const char *path, const struct why *why)
 {
-    size_t length = strlen(refusals);
-    snprintf(refusals + length, WHY_MAX - length, "%s%s: %s", length > 0 ? "; " : "", name, why->text);
+    size_t length = strlen(refusals), path_length = path != NULL ? strlen(path) : 0;
+    const char *words = why->text;
+    if (path_length > 0 && strncmp(words, path, path_length) == 0 &&
+        strncmp(words + path_length, ": ", 2) == 0)
+        words += path_length + 2;
+    snprintf(refusals + length, WHY_MAX - length, "%s%s: %s", length > 0 ? "; " : "", name, words);
 }
 
-enum err model_inspect(const char *path, struct model_signature *signature, const char **runtime_name, struct why *why)
+enum err model_inspect(const char *path, struct model_signature *signature, const char **runtime_name,
+                       struct why *why)
 {
     char refusals[WHY_MAX] = "";
     enum err most = ERR_UNSUPPORTED;
@@ -50,9 +57,10 @@ enum err model_inspect(const char *path, struct model_signature *signature, cons
             *runtime_name = (*ops)->name;
             return ERR_OK;
         }
-        note_refusal(refusals, (*ops)->name, &refusal);
+        note_refusal(refusals, (*ops)->name, path, &refusal);
         most = err;
     }
     const char *none = "this build reads no model files; build it with -DMOTLEY_ORT=ON";
-    return why_set(why, most, "%s: no runtime here loads it: %s", path, refusals[0] != '\0' ? refusals : none);
+    return why_set(why, most, "%s: no runtime here loads it: %s", path != NULL ? path : "synthetic",
+                   refusals[0] != '\0' ? refusals : none);
 }

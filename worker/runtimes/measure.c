@@ -7,10 +7,10 @@
 #include <string.h>
 
 enum {
-    SLOW_US = 100 * 1000,       /* one run this long is all the measuring there is */
-    BUDGET_US = 60 * 1000,      /* for each of the two points */
+    SLOW_US = 100 * 1000,  /* one run this long is all the measuring there is */
+    BUDGET_US = 60 * 1000, /* for each of the two points */
     REPEATS = 5,
-    BYTES_MAX = 16 << 20,       /* of zero rows, over all inputs */
+    BYTES_MAX = 16 << 20, /* of zero rows, over all inputs */
 };
 
 struct bench {
@@ -35,7 +35,8 @@ static uint64_t time_run(struct bench *bench, uint32_t rows)
     return took_us > 0 ? took_us : 1;
 }
 
-/* The best of some runs within the budget; 0 if one failed. The least is the figure, because noise only adds. */
+/* The best of some runs within the budget; 0 if one failed. The least is the figure, because noise only adds.
+ */
 static uint64_t time_best(struct bench *bench, uint32_t rows)
 {
     uint64_t best_us = UINT64_MAX, spent_us = 0;
@@ -70,16 +71,20 @@ static void fit_point(struct bench *bench, uint64_t us, uint32_t rows, struct ru
     *measure = (struct runtime_measure){ .beta_us = (double)us / rows, .samples = bench->samples };
 }
 
-static void fit_line(struct bench *bench, uint64_t one_us, uint64_t many_us, uint32_t many, struct runtime_measure *measure)
+static void fit_line(struct bench *bench, uint64_t one_us, uint64_t many_us, uint32_t many,
+                     struct runtime_measure *measure)
 {
     double beta = ((double)many_us - (double)one_us) / (many - 1);
-    if (beta * many < (double)many_us / 1000)   /* noise, or a device that hides its rows: never free */
+    if (beta * many < (double)many_us / 1000) /* noise, or a device that hides its rows: never free */
         beta = (double)many_us / 1000 / many;
     double alpha = (double)many_us - beta * many;
-    *measure = (struct runtime_measure){ .alpha_us = alpha > 0 ? alpha : 0, .beta_us = beta, .samples = bench->samples };
+    *measure = (struct runtime_measure){ .alpha_us = alpha > 0 ? alpha : 0,
+                                         .beta_us = beta,
+                                         .samples = bench->samples };
 }
 
-static void measure_runs(struct bench *bench, uint32_t fixed, uint32_t rows_max, struct runtime_measure *measure)
+static void measure_runs(struct bench *bench, uint32_t fixed, uint32_t rows_max,
+                         struct runtime_measure *measure)
 {
     uint32_t one = fixed > 0 ? fixed : 1;
     uint64_t first_us = time_run(bench, one);
@@ -100,7 +105,8 @@ static void measure_runs(struct bench *bench, uint32_t fixed, uint32_t rows_max,
 }
 
 void measure_model(const struct runtime_ops *ops, struct runtime_slot *slot, struct runtime_model *model,
-                   const struct model_signature *signature, uint32_t rows_max, struct runtime_measure *measure)
+                   const struct model_signature *signature, uint32_t rows_max,
+                   struct runtime_measure *measure)
 {
     memset(measure, 0, sizeof *measure);
     uint64_t row_bytes;

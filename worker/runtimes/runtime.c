@@ -46,10 +46,11 @@ static enum err refuse_axis(const struct tensor_spec *spec, const char *found, s
 {
     char shape[256];
     tensor_print(spec, shape, sizeof shape);
-    return why_set(why, ERR_UNSUPPORTED,
-                   "no batch axis: '%s' is %s, %s; the first dimension of every input and output must be unknown or the "
-                   "same number: export the model again with such an axis",
-                   spec->name, shape, found);
+    return why_set(
+        why, ERR_UNSUPPORTED,
+        "no batch axis: '%s' is %s, %s; the first dimension of every input and output must be unknown or the "
+        "same number: export the model again with such an axis",
+        spec->name, shape, found);
 }
 
 /* size: the leading dimension of the tensors so far, 0 before the first. */
@@ -75,7 +76,8 @@ static void drop_axis(struct tensor_spec *spec)
 enum err signature_find_batch(struct model_signature *signature, struct why *why)
 {
     if (signature->inputs_count == 0 || signature->outputs_count == 0)
-        return why_set(why, ERR_UNSUPPORTED, "no batch axis: the model has %u inputs and %u outputs; it needs one of each at least",
+        return why_set(why, ERR_UNSUPPORTED,
+                       "no batch axis: the model has %u inputs and %u outputs; it needs one of each at least",
                        signature->inputs_count, signature->outputs_count);
     int64_t size = 0;
     enum err err = ERR_OK;

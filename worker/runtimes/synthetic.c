@@ -27,7 +27,8 @@ static enum err synthetic_available(struct why *why)
     return ERR_OK;
 }
 
-static enum err synthetic_open(const struct runtime_config *config, struct runtime_slot **slot, struct why *why)
+static enum err synthetic_open(const struct runtime_config *config, struct runtime_slot **slot,
+                               struct why *why)
 {
     *slot = calloc(1, sizeof **slot);
     if (*slot == NULL)
@@ -52,11 +53,13 @@ static void describe(struct model_signature *signature)
 }
 
 static enum err synthetic_load(struct runtime_slot *slot, const char *path, struct runtime_model **model,
-                               struct model_signature *signature, struct runtime_measure *measure, struct why *why)
+                               struct model_signature *signature, struct runtime_measure *measure,
+                               struct why *why)
 {
     *model = NULL;
     if (path != NULL)
-        return why_set(why, ERR_UNSUPPORTED, "%s: the runtime `synthetic` has its own model and reads no files", path);
+        return why_set(why, ERR_UNSUPPORTED,
+                       "%s: the runtime `synthetic` has its own model and reads no files", path);
     *model = calloc(1, sizeof **model);
     if (*model == NULL)
         return why_set(why, ERR_MEMORY, "synthetic: out of memory");
@@ -74,8 +77,8 @@ static void synthetic_unload(struct runtime_slot *slot, struct runtime_model **m
     *model = NULL;
 }
 
-static enum err synthetic_run(struct runtime_slot *slot, struct runtime_model *model, const struct batch_in *in,
-                              struct batch_out *out, struct why *why)
+static enum err synthetic_run(struct runtime_slot *slot, struct runtime_model *model,
+                              const struct batch_in *in, struct batch_out *out, struct why *why)
 {
     (void)slot;
     memset(out, 0, sizeof *out);

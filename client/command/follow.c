@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "follow.h"
+
+#include "render.h"
+#include "tool.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum { WAITED_LOOKS = 20 };
+
+struct bar {
+    const struct follow_plan *plan;
+    bool terminal, styled;
+    int lines;         /* drawn now */
+    char waiting[512]; /* for what the job waits, away from a terminal */
+    unsigned waited;   /* looks since then */
+};
+
+static int columns_of(FILE *stream)
+{
+    struct winsize size;
+    return ioctl(fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col >= 40 ? size.ws_col : 80;
+}
+
+static void wipe(struct bar *bar)
+{
+    if (bar->lines > 0)
+        fprintf(stderr, "\033[%dA\033[J", bar->lines);
+    bar->lines = 0;
+}
+
+/* Away from a terminal only what a user must act on: for what a job waits, when it does so for two seconds. */
+static void tell_waiting(struct bar *bar, yyjson_val *job)
+{
+    const char *waiting = yyjson_get_str(yyjson_obj_get(job, "waiting"));
+    const char *state = yyjson_get_str(yyjson_obj_get(job, "state"));
+    bool stuck = waiting && state && strcmp(state, "queued") == 0;
+    bool same = stuck && strncmp(waiting, bar->waiting, sizeof bar->waiting - 1) == 0;
+    bar->waited = same ? bar->waited + 1 : 0;
+    if (bar->waited == WAITED_LOOKS)
+        fprintf(stderr, "motley: the job waits: %s\n", waiting);
+    if (!same)
+        snprintf(bar->waiting, sizeof bar->waiting, "%s", stuck ? waiting : "");
+}
+
+static int on_progress(void *context, const char *status_json)
+{
+    struct bar *bar = context;
+    yyjson_doc *doc = yyjson_read(status_json, strlen(status_json), 0);
+    if (doc && !bar->plan->quiet) {
+        if (bar->terminal) {
+            wipe(bar);
+            bar->lines = render_progress(yyjson_doc_get_root(doc), stderr, columns_of(stderr), bar->styled);
+        } else {
+            tell_waiting(bar, yyjson_doc_get_root(doc));
+        }
+    }
+    yyjson_doc_free(doc);
+    return tool_interrupted() || (bar->plan->check && bar->plan->check(bar->plan->context));
+}
+
+int follow(motley *connection, const struct follow_plan *plan, struct motley_error *error)
+{
+    struct bar bar = { .plan = plan, .terminal = isatty(fileno(stderr)) != 0, .styled = tool_styled(stderr) };
+    int code = motley_wait(connection, plan->job, plan->timeout_seconds, on_progress, &bar, error);
+    wipe(&bar);
+    return code;
+}

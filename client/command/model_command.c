@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+/* motley model add, model check (list and show are views) */
+#include "command.h"
+#include "limits.h"
+#include "render.h"
+#include "signature.h"
+#include "tool.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* "models/digits.onnx" -> "digits" */
+static void name_of(const char *file, char *name, size_t max)
+{
+    const char *slash = strrchr(file, '/'), *from = slash ? slash + 1 : file;
+    const char *dot = strrchr(from, '.');
+    snprintf(name, max, "%.*s", (int)(dot && dot > from ? (size_t)(dot - from) : strlen(from)), from);
+}
+
+static int add(const struct tool_link *link, const char *file, const char *name, const char *version)
+{
+    struct motley_error error;
+    char own[NAME_MAX_BYTES];
+    int code;
+    name_of(file, own, sizeof own);
+    motley *connection = tool_connect(link, &code);
+    if (!connection)
+        return code;
+    const char *under = name ? name : own;
+    if (motley_model_add(connection, file, under, version, &error) != MOTLEY_OK) {
+        code = tool_fail_error(&error);
+    } else if (link->json) {
+        yyjson_doc *doc = tool_view(connection, "model", under, &code);
+        if (doc)
+            tool_print_json(doc);
+        yyjson_doc_free(doc);
+    } else {
+        printf("%s:%s\n", under, version ? version : "1");
+    }
+    motley_close(&connection);
+    return code;
+}
+
+int command_model_add(int argc, char **argv)
+{
+    static const struct option_usage usage = {
+        "motley model add", "FILE [--name NAME] [--version V] [--json]",
+        "Register a model file, so that jobs can name it. It is checked and uploaded; the same name and\n"
+        "version again replaces it.",
+        "  motley model add digits.onnx && motley submit --model digits --input digits.npy\n"
+    };
+    const char *words[1], *name = NULL, *version = NULL;
+    struct tool_link link = { 0 };
+    size_t count = 0;
+    int code;
+    const struct option_row rows[] = { { "name", 0, OPTION_TEXT, &name, "NAME",
+                                         "under which name (default: the file's, without its ending)" },
+                                       { "version", 0, OPTION_TEXT, &version, "V",
+                                         "which version (default: 1)" },
+                                       TOOL_LINK_ROWS(link),
+                                       { 0 } };
+    if (!tool_parse(&usage, rows, argc, argv, words, 1, &count, &code))
+        return code;
+    if (count == 1)
+        return add(&link, words[0], name, version);
+    fprintf(stderr, "motley: model add: which file? give a model file\n");
+    return MOTLEY_USAGE;
+}
+
+static int check(const char *file, bool json)
+{
+    struct signature signature;
+    struct why why;
+    char *text = NULL;
+    enum err err = signature_of_file(file, &signature, &text, &why);
+    if (err != ERR_OK)
+        return tool_fail(err, &why);
+    yyjson_doc *doc = yyjson_read(text, strlen(text), 0);
+    if (json)
+        tool_print_json(doc);
+    else
+        render_model(yyjson_doc_get_root(doc), stdout);
+    yyjson_doc_free(doc);
+    free(text);
+    return 0;
+}
+
+int command_model_check(int argc, char **argv)
+{
+    static const struct option_usage usage = {
+        "motley model check", "FILE [--json]",
+        "Load a model file here and show what it takes and gives. No coordinator is needed.", NULL
+    };
+    const char *words[1];
+    size_t count = 0;
+    bool json = false;
+    int code;
+    const struct option_row rows[] = { { "json", 0, OPTION_FLAG, &json, NULL, "print JSON for programs" },
+                                       { 0 } };
+    if (!tool_parse(&usage, rows, argc, argv, words, 1, &count, &code))
+        return code;
+    if (count == 1)
+        return check(words[0], json);
+    fprintf(stderr, "motley: model check: which file? give a model file\n");
+    return MOTLEY_USAGE;
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+/* motley submit */
+#include "command.h"
+#include "connection.h"
+#include "follow.h"
+#include "job_options.h"
+#include "render.h"
+#include "tool.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static const struct option_usage usage = {
+    "motley submit", "--model M --input X [--output Y] [--wait] [OPTION...]",
+    "Submit a job and print its number alone, so that job=$(motley submit ...) works. When the number is "
+    "printed, the job is safe: it\n"
+    "goes on when this program ends, and after a crash of the coordinator. With --wait it is followed to its "
+    "end, and the exit code\n"
+    "says how it ended.",
+    "  motley submit --model digits.onnx --input digits.npy --output answers.npy\n"
+    "  motley submit --model synthetic --samples 100k --wait\n"
+};
+
+/* Wait for it and show what came out. */
+static int wait_and_report(motley *connection, int64_t number, double timeout_seconds, bool json)
+{
+    char which[24];
+    struct follow_plan plan = { .job = number, .timeout_seconds = timeout_seconds, .quiet = json };
+    struct motley_error error;
+    tool_catch_interrupts();
+    int code = follow(connection, &plan, &error), ignored;
+    if (code == TOOL_INTERRUPTED) {
+        fprintf(stderr,
+                "motley: job %" PRId64 " goes on; see it with `motley job wait %" PRId64
+                "`, stop it with `motley job cancel %" PRId64 "`\n",
+                number, number, number);
+        return code;
+    }
+    if (code != MOTLEY_OK)
+        tool_fail_error(&error);
+    snprintf(which, sizeof which, "%" PRId64, number);
+    yyjson_doc *doc = code == MOTLEY_TIMEOUT || code == MOTLEY_UNREACHABLE
+                          ? NULL
+                          : tool_view(connection, "report", which, &ignored);
+    if (doc && json)
+        tool_print_json(doc);
+    else if (doc)
+        render_report(yyjson_doc_get_root(doc), stderr, tool_styled(stderr));
+    yyjson_doc_free(doc);
+    return code;
+}
+
+static int submit(const struct tool_link *link, const struct motley_submit *asked, bool wait,
+                  double timeout_seconds)
+{
+    struct motley_error error;
+    int code;
+    motley *connection = tool_connect(link, &code);
+    if (!connection)
+        return code;
+    int64_t number = motley_submit(connection, asked, &error);
+    if (number < 0) {
+        code = tool_fail_error(&error);
+    } else {
+        if (!link->json)
+            printf("%" PRId64 "\n", number);
+        else if (!wait)
+            printf("{\"id\": %" PRId64 "}\n", number);
+        fflush(stdout);
+        if (asked->output && !connection->same_host && !wait)
+            fprintf(stderr,
+                    "motley: the coordinator cannot write here: fetch the answers with `motley job results "
+                    "%" PRId64 " --output %s`\n",
+                    number, asked->output);
+        if (wait)
+            code = wait_and_report(connection, number, timeout_seconds, link->json);
+    }
+    motley_close(&connection);
+    return code;
+}
+
+int command_submit(int argc, char **argv)
+{
+    struct job_options job = JOB_OPTIONS_INIT;
+    struct tool_link link = { 0 };
+    struct motley_submit asked;
+    struct why why;
+    bool wait = false;
+    int code;
+    const struct option_row rows[] = { JOB_OPTIONS_ROWS(job),
+                                       { "wait", 'w', OPTION_FLAG, &wait, NULL, "follow the job to its end" },
+                                       TOOL_LINK_ROWS(link),
+                                       { 0 } };
+    if (!tool_parse(&usage, rows, argc, argv, NULL, 0, NULL, &code))
+        return code;
+    enum err err = job_options_submit(&job, &asked, &why);
+    if (err == ERR_OK && job.timeout_us != UINT64_MAX && !wait)
+        err = why_set(&why, ERR_USAGE, "--timeout has a meaning only with --wait");
+    return err == ERR_OK ? submit(&link, &asked, wait, job_options_timeout(&job)) : tool_fail(err, &why);
+}

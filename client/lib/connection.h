@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+/* connection - a client's line to the coordinator: greeting, requests with numbers, their replies,
+ * reconnection.
+ *
+ *      closed --connection_open--> greeted --ask/post/collect--> ... --line lost--> closed
+ *
+ * One thread at a time. A request is posted and its REPLY collected by its number; several may be in flight
+ * (uploads). When the line is lost, or the coordinator is another one than was greeted, everything in flight
+ * is ERR_UNREACHABLE and the connection is closed; the caller opens it again and repeats what is safe to
+ * repeat. */
+#ifndef CONNECTION_H
+#define CONNECTION_H
+
+#include "address.h"
+#include "messages.h"
+
+#include <stdbool.h>
+
+struct wire;
+
+struct motley {
+    void *context;     /* ZeroMQ's */
+    struct wire *wire; /* NULL when closed */
+    char url[ADDRESS_MAX];
+    uint64_t timeout_us; /* to connect, and for each answer */
+    uint64_t next_request;
+    uint64_t term, pid; /* of the coordinator that was greeted */
+    bool same_host;     /* it can read our files */
+    struct kept_output
+        *kept; /* outputs that motley_wait must fetch, because the coordinator cannot write them here */
+};
+
+struct kept_output {
+    int64_t job;
+    char *output;
+    struct kept_output *next;
+};
+
+/* The answer to one request. payload is malloc'ed and zero-terminated, NULL if there was none. */
+struct answer {
+    uint64_t request;
+    enum err code;
+    uint64_t number;
+    char text[WHY_MAX];
+    char *payload;
+    size_t payload_size;
+};
+
+/* Connect and greet, until deadline_us (monotonic). ERR_UNREACHABLE, or ERR_REFUSED with the coordinator's
+ * words. */
+MUST_USE enum err connection_open(struct motley *connection, uint64_t deadline_us, struct why *why);
+void connection_close(struct motley *connection);
+
+/* Send a request (its `request` field is set here; *request returns it), with at most one payload frame,
+ * which is copied. ERR_USAGE or ERR_LIMIT when a user's words do not fit into the message. */
+MUST_USE enum err connection_post(struct motley *connection, struct message *message, const void *payload,
+                                  size_t size, uint64_t *request, struct why *why);
+
+/* The next reply to any request. ERR_TIMEOUT when none came before the deadline: the connection stays open.
+ */
+MUST_USE enum err connection_collect(struct motley *connection, uint64_t deadline_us, struct answer *answer,
+                                     struct why *why);
+
+/* Post and collect; replies to other requests are dropped. A reply with a code other than 0 is that error,
+ * with its words. ERR_UNREACHABLE when no answer came in the connection's time-out. answer may be NULL; free
+ * it with answer_free. */
+MUST_USE enum err connection_ask(struct motley *connection, struct message *message, struct answer *answer,
+                                 struct why *why);
+void answer_free(struct answer *answer);
+
+/* connection_ask, but a lost line is opened again and the request repeated, until one time-out has passed.
+ * Only for requests that may be repeated: VIEW, CANCEL, BLOB_FIND, SUBMIT (whose uuid makes it one),
+ * MODEL_ADD, OUTPUT_GET. */
+MUST_USE enum err connection_insist(struct motley *connection, struct message *message, struct answer *answer,
+                                    struct why *why);
+
+#endif

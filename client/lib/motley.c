@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client.h"
+
+#include "clock.h"
+#include "connection.h"
+#include "submit.h"
+#include "upload.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yyjson.h>
+#include <zmq.h>
+
+enum { DEFAULT_TIMEOUT_US = 5000000, TIMEOUT_MAX_SECONDS = 86400 };
+
+void motley_error_set(struct motley_error *error, enum err err, const struct why *why)
+{
+    if (!error)
+        return;
+    error->code = err_exit_code(err);
+    snprintf(error->text, sizeof error->text, "%s", err == ERR_OK ? "" : why->text);
+}
+
+/* ---- connecting
+ * ------------------------------------------------------------------------------------------------------ */
+
+static enum err read_options(const struct motley_connect_options *options, struct motley *connection,
+                             struct why *why)
+{
+    struct motley_connect_options known = MOTLEY_CONNECT_INIT;
+    if (options && (options->size < sizeof known || options->size > sizeof known))
+        return why_set(why, ERR_USAGE,
+                       "motley_connect: begin with MOTLEY_CONNECT_INIT of this version's motley.h");
+    if (options)
+        known = *options;
+    if (known.timeout_seconds > TIMEOUT_MAX_SECONDS)
+        known.timeout_seconds = TIMEOUT_MAX_SECONDS;
+    connection->timeout_us =
+        known.timeout_seconds > 0.0 ? (uint64_t)(known.timeout_seconds * 1e6) : DEFAULT_TIMEOUT_US;
+    return address_resolve(known.coordinator, connection->url, why);
+}
+
+motley *motley_connect(const struct motley_connect_options *options, void *reserved,
+                       struct motley_error *error)
+{
+    struct why why = { "" };
+    struct motley *connection = calloc(1, sizeof *connection);
+    enum err err = connection ? ERR_OK : why_set(&why, ERR_MEMORY, "no memory to connect");
+    if (err == ERR_OK && reserved)
+        err = why_set(&why, ERR_USAGE, "motley_connect: reserved must be NULL");
+    if (err == ERR_OK)
+        err = read_options(options, connection, &why);
+    if (err == ERR_OK && !(connection->context = zmq_ctx_new()))
+        err = why_set(&why, ERR_SYSTEM, "cannot make a ZeroMQ context");
+    if (err == ERR_OK)
+        err = connection_open(connection, clock_monotonic_us() + connection->timeout_us, &why);
+    if (err != ERR_OK)
+        motley_close(&connection);
+    motley_error_set(error, err, &why);
+    return connection;
+}
+
+void motley_close(motley **connection)
+{
+    struct motley *it = connection ? *connection : NULL;
+    if (!it)
+        return;
+    connection_close(it);
+    if (it->context)
+        zmq_ctx_term(it->context);
+    while (it->kept) {
+        struct kept_output *next = it->kept->next;
+        free(it->kept->output);
+        free(it->kept);
+        it->kept = next;
+    }
+    free(it);
+    *connection = NULL;
+}
+
+/* ---- views
+ * -----------------------------------------------------------------------------------------------------------
+ */
+
+char *motley_view(motley *connection, const char *what, const char *which, struct motley_error *error)
+{
+    struct why why = { "" };
+    struct answer answer = { 0 };
+    struct message view = { .type = MESSAGE_VIEW };
+    view.view.what = what;
+    view.view.which = which ? which : "";
+    enum err err = connection_insist(connection, &view, &answer, &why);
+    if (err == ERR_OK && !answer.payload)
+        err = why_set(&why, ERR_FORMAT, "%s: the coordinator answered with nothing", what);
+    motley_error_set(error, err, &why);
+    return answer.payload;
+}
+
+int motley_cancel(motley *connection, const char *which, struct motley_error *error)
+{
+    struct why why = { "" };
+    struct answer answer = { 0 };
+    struct message cancel = { .type = MESSAGE_CANCEL };
+    cancel.cancel.which = which;
+    enum err err = connection_insist(connection, &cancel, &answer, &why);
+    int count = err == ERR_OK ? (int)answer.number : -1;
+    answer_free(&answer);
+    motley_error_set(error, err, &why);
+    return count;
+}
+
+/* ---- models
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+static enum err add_model(struct motley *connection, const char *file, const char *name, const char *version,
+                          struct why *why)
+{
+    struct signature signature;
+    struct message message = { .type = MESSAGE_MODEL_ADD };
+    struct message_model_add *add = &message.model_add;
+    struct message_tensor inputs[INPUTS_MAX], outputs[OUTPUTS_MAX];
+    uint8_t digest[SHA256_BYTES];
+    enum err err = signature_of_file(file, &signature, NULL, why);
+    if (err == ERR_OK)
+        err = upload_file(connection, file, digest, &add->bytes, why);
+    if (err != ERR_OK)
+        return err;
+    for (uint32_t k = 0; k < signature.inputs_count; k++)
+        message_tensor_from_spec(&signature.inputs[k], &inputs[k]);
+    for (uint32_t k = 0; k < signature.outputs_count; k++)
+        message_tensor_from_spec(&signature.outputs[k], &outputs[k]);
+    add->name = name;
+    add->version = version ? version : "1";
+    add->format = signature.format;
+    add->precision = signature.precision;
+    add->blob = digest;
+    add->inputs = inputs;
+    add->inputs_count = signature.inputs_count;
+    add->outputs = outputs;
+    add->outputs_count = signature.outputs_count;
+    add->batch_fixed = signature.batch_fixed;
+    return connection_insist(connection, &message, NULL, why);
+}
+
+int motley_model_add(motley *connection, const char *file, const char *name, const char *version,
+                     struct motley_error *error)
+{
+    struct why why = { "" };
+    enum err err = add_model(connection, file, name, version, &why);
+    motley_error_set(error, err, &why);
+    return err_exit_code(err);
+}

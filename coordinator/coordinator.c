@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "coordinator.h"
+
+#include "answer.h"
+#include "clock.h"
+#include "ensure.h"
+#include "ledger.h"
+#include "proof.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { COMPLAINTS_LOGGED = 5 };
+static const uint64_t SECOND_US = 1000 * 1000;
+
+void coordinator_wake(struct coordinator *coordinator) { coordinator->now_us = clock_monotonic_us(); }
+
+static void tell(struct coordinator *coordinator, enum log_level level, const char *id, const char *text)
+{
+    log_event(level, id, "%s", text);
+    events_add(coordinator->events, clock_wall_us(), id, text);
+}
+
+void coordinator_note(struct coordinator *coordinator, enum log_level level, const char *id, const char *format, ...)
+{
+    char text[EVENT_TEXT_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    tell(coordinator, level, id, text);
+}
+
+static bool may_complain(struct coordinator *coordinator)
+{
+    if (coordinator->now_us - coordinator->complaints_us >= SECOND_US) {
+        if (coordinator->complaints > COMPLAINTS_LOGGED)
+            coordinator_note(coordinator, LOG_WARN, "PEER-REFUSED", "%u more complaints in the same second",
+                             coordinator->complaints - COMPLAINTS_LOGGED);
+        coordinator->complaints_us = coordinator->now_us;
+        coordinator->complaints = 0;
+    }
+    return coordinator->complaints++ < COMPLAINTS_LOGGED;
+}
+
+void coordinator_complain(struct coordinator *coordinator, const char *id, const char *format, ...)
+{
+    if (!may_complain(coordinator))
+        return;
+    char text[EVENT_TEXT_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    tell(coordinator, LOG_WARN, id, text);
+}
+
+/* ---- sending ------------------------------------------------------------------------------------------------------------- */
+
+bool coordinator_send(struct coordinator *coordinator, wire_peer peer, const struct message *message)
+{
+    return wire_send(coordinator->wire, peer, message, NULL, 0) == ERR_OK;
+}
+
+/* Not lost on the spot: whoever sends may be in the middle of the scheduler's actions. */
+void coordinator_send_worker(struct coordinator *coordinator, struct worker *worker, const struct message *message)
+{
+    if (worker->state != ROSTER_UP || worker->doomed)
+        return;
+    if (!coordinator_send(coordinator, worker->peer, message))
+        worker->doomed = coordinator->doomed = true;
+}
+
+void coordinator_reply(struct coordinator *coordinator, wire_peer peer, uint64_t request, enum err err, const char *text,
+                       uint64_t number)
+{
+    struct message message = { .type = MESSAGE_REPLY };
+    message.reply = (struct message_reply){ .request = request, .code = err, .text = err ? text : "", .number = number };
+    /* A client that went away asks again, or never. */
+    if (!coordinator_send(coordinator, peer, &message))
+        log_debug("REPLY-LOST", "a client did not wait for its answer");
+}
+
+static void send_gathered(void *context, uint32_t number, const struct message *message)
+{
+    struct coordinator *coordinator = context;
+    struct worker *worker = roster_at(coordinator->roster, number);
+    if (worker)
+        coordinator_send_worker(coordinator, worker, message);
+}
+
+static void bury(struct coordinator *coordinator)
+{
+    coordinator->doomed = false;
+    for (uint32_t i = 0; i < roster_count(coordinator->roster); i++)
+        if (roster_at(coordinator->roster, i)->doomed)
+            coordinator_lose(coordinator, roster_at(coordinator->roster, i), ROSTER_LOST, "it no longer takes messages");
+}
+
+void coordinator_flush(struct coordinator *coordinator)
+{
+    outbox_flush(coordinator->outbox, send_gathered, coordinator);
+    if (coordinator->doomed)
+        bury(coordinator);
+}
+
+void coordinator_refuse(struct coordinator *coordinator, wire_peer id, enum err err, const char *text)
+{
+    struct message message = { .type = MESSAGE_REFUSED };
+    message.refused = (struct message_refused){ .code = err, .text = text };
+    struct peer *peer = peers_find(coordinator->peers, id);
+    struct worker *worker = peer && peer->state == DIALOGUE_WORKER ? roster_at(coordinator->roster, peer->worker) : NULL;
+    coordinator_complain(coordinator, "PEER-REFUSED", "%s: %s", worker ? worker->name : peer ? "a client" : "a new peer", text);
+    if (!coordinator_send(coordinator, id, &message))
+        log_debug("REFUSAL-LOST", "the refused peer did not wait to hear it");
+    if (worker)
+        coordinator_lose(coordinator, worker, ROSTER_LOST, "it was refused");
+}
+
+/* ---- workers ------------------------------------------------------------------------------------------------------------- */
+
+void coordinator_lose(struct coordinator *coordinator, struct worker *worker, enum roster_state state, const char *reason)
+{
+    if (worker->state != ROSTER_UP)
+        return;
+    bool served = worker->serving;
+    peers_remove(coordinator->peers, worker->peer);
+    outbox_drop(coordinator->outbox, worker->number);
+    roster_dismiss(coordinator->roster, worker, state, clock_wall_us());
+    coordinator_note(coordinator, state == ROSTER_LEFT ? LOG_INFO : LOG_WARN, state == ROSTER_LEFT ? "WORKER-LEFT" : "WORKER-LOST",
+                     "worker %u (%s): %s", worker->number, worker->name, reason);
+    if (served)
+        coordinator_step(coordinator, &(struct sched_event){ .type = SCHED_WORKER_DOWN, .worker = worker->number });
+}
+
+void coordinator_input_path(const struct coordinator *coordinator, const struct message_input *input, char *path, size_t max)
+{
+    if (*input->source.path)
+        snprintf(path, max, "%s", input->source.path);
+    else
+        clerk_blob_path(coordinator->state_dir, input->blob, path, max);
+}
+
+static void describe_sources(const struct coordinator *coordinator, const struct message_submit *spec, struct message_source *sources,
+                             char (*paths)[PATH_MAX_BYTES])
+{
+    for (uint32_t i = 0; i < spec->inputs_count; i++) {
+        sources[i] = spec->inputs[i].source;
+        coordinator_input_path(coordinator, &spec->inputs[i], paths[i], PATH_MAX_BYTES);
+        sources[i].path = paths[i];
+        if (!*spec->inputs[i].source.path) {
+            sources[i].file_bytes = 0;
+            sources[i].mtime_ns = 0;
+        }
+    }
+}
+
+static uint64_t model_bytes(const struct coordinator *coordinator, const struct message_submit *spec)
+{
+    uint64_t bytes = 0;
+    return clerk_blob_find(coordinator->state_dir, spec->model_blob, &bytes) ? bytes : 0;
+}
+
+void coordinator_tell(struct coordinator *coordinator, struct worker *worker, struct record *record)
+{
+    if (!worker_tell(worker, record->number))
+        return;
+    static char paths[INPUTS_MAX][PATH_MAX_BYTES];
+    struct message_tensor inputs[INPUTS_MAX];
+    struct message_source sources[INPUTS_MAX];
+    const struct message_submit *spec = jobs_spec(coordinator->jobs, record);
+    describe_sources(coordinator, spec, sources, paths);
+    for (uint32_t i = 0; i < spec->inputs_count; i++) {
+        inputs[i] = spec->inputs[i].tensor;
+        if (!worker->shares_storage)
+            sources[i].path = "";
+    }
+    struct message_job job = { .job = record->number,
+                               .samples = record->samples,
+                               .model = spec->model_blob,
+                               .format = spec->format,
+                               .model_bytes = model_bytes(coordinator, spec),
+                               .inputs = inputs,
+                               .inputs_count = spec->inputs_count,
+                               .sources = sources,
+                               .sources_count = spec->inputs_count,
+                               .outputs = spec->outputs,
+                               .outputs_count = spec->outputs_count };
+    struct message message = { .type = MESSAGE_JOBS };
+    message.jobs.jobs = &job;
+    message.jobs.jobs_count = 1;
+    coordinator_send_worker(coordinator, worker, &message);
+}
+
+void coordinator_forget(struct coordinator *coordinator, uint64_t job)
+{
+    for (uint32_t i = 0; i < roster_count(coordinator->roster); i++) {
+        struct worker *worker = roster_at(coordinator->roster, i);
+        /* Who is away is told when it comes back: the job stays in its list. */
+        if (worker->serving && worker_untell(worker, job))
+            outbox_forget(coordinator->outbox, worker->number, job);
+    }
+}
+
+/* ---- the scheduler's actions --------------------------------------------------------------------------------------------- */
+
+typedef void carry_out(struct coordinator *coordinator, const struct sched_action *action);
+
+static struct worker *serving(const struct coordinator *coordinator, const struct sched_action *action)
+{
+    struct worker *worker = roster_at(coordinator->roster, action->worker);
+    return worker && worker->serving && !worker->doomed ? worker : NULL;
+}
+
+static void carry_load(struct coordinator *coordinator, const struct sched_action *action)
+{
+    struct worker *worker = serving(coordinator, action);
+    struct record *record = jobs_find(coordinator->jobs, action->job);
+    if (!worker || !record)
+        return;
+    coordinator_tell(coordinator, worker, record);
+    struct message message = { .type = MESSAGE_LOAD };
+    message.load = (struct message_load){ .slot = action->slot, .job = action->job };
+    coordinator_send_worker(coordinator, worker, &message);
+}
+
+static void carry_lease(struct coordinator *coordinator, const struct sched_action *action)
+{
+    struct worker *worker = serving(coordinator, action);
+    struct record *record = jobs_find(coordinator->jobs, action->job);
+    if (!worker || !record)
+        return;
+    coordinator_tell(coordinator, worker, record);
+    uint64_t term = store_term(coordinator->store);
+    struct proof proof = { .job = action->job, .first = action->first, .term = term, .attempt = action->attempt,
+                           .count = (uint32_t)action->count, .slot = action->slot };
+    memcpy(proof.worker, worker->uuid, UUID_BYTES);
+    uint8_t mac[MAC_BYTES];
+    proof_make(&proof, store_mac_key(coordinator->store), mac);
+    struct message_lease lease = { .slot = action->slot, .job = action->job, .first = action->first, .count = (uint32_t)action->count,
+                                   .term = term, .attempt = action->attempt, .mac = mac };
+    outbox_lease(coordinator->outbox, worker->number, &lease);
+}
+
+/* RECALL names attempts of this life only; an older one, held over a restart, is left to finish. */
+static void carry_recall(struct coordinator *coordinator, const struct sched_action *action)
+{
+    struct worker *worker = serving(coordinator, action);
+    if (worker && action->term == store_term(coordinator->store))
+        outbox_recall(coordinator->outbox, worker->number, action->attempt);
+}
+
+static void carry_ack(struct coordinator *coordinator, const struct sched_action *action)
+{
+    struct worker *worker = serving(coordinator, action);
+    if (worker)
+        outbox_ack(coordinator->outbox, worker->number, action->term, action->attempt);
+}
+
+static carry_out *const carriers[] = {
+    [SCHED_LOAD] = carry_load,     [SCHED_LEASE] = carry_lease,  [SCHED_RECALL] = carry_recall,       [SCHED_ACK] = carry_ack,
+    [SCHED_STORE] = ledger_result, [SCHED_FAIL] = ledger_failure, [SCHED_JOB_STATE] = ledger_job_state,
+};
+
+static void carry_all(struct coordinator *coordinator)
+{
+    for (size_t i = 0; i < coordinator->actions.count; i++)
+        carriers[coordinator->actions.at[i].type](coordinator, &coordinator->actions.at[i]);
+}
+
+/* What did not fit into one step's actions comes with the next ones, and is drained at once: parts of a result must be stored
+ * while the result is at hand. */
+void coordinator_step(struct coordinator *coordinator, const struct sched_event *event)
+{
+    static const struct sched_event tick = { .type = SCHED_TICK };
+    ENSURE(!coordinator->stepping);
+    coordinator->stepping = true;
+    do {
+        sched_step(coordinator->sched, coordinator->now_us, event, &coordinator->actions);
+        carry_all(coordinator);
+        event = &tick;
+    } while (coordinator->actions.count == SCHED_ACTIONS_MAX);
+    coordinator->stepping = false;
+}
+
+struct view coordinator_view(const struct coordinator *coordinator)
+{
+    return (struct view){ .jobs = coordinator->jobs,
+                          .roster = coordinator->roster,
+                          .registry = coordinator->registry,
+                          .events = coordinator->events,
+                          .sched = coordinator->sched,
+                          .url = coordinator->url,
+                          .full = coordinator->full,
+                          .pid = (uint64_t)getpid(),
+                          .term = store_term(coordinator->store),
+                          .now_us = coordinator->now_us,
+                          .started_us = coordinator->started_us,
+                          .wall_us = clock_wall_us() };
+}

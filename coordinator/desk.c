@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "desk.h"
+
+#include "clock.h"
+#include "ledger.h"
+#include "selection.h"
+#include "submission.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- greeting ------------------------------------------------------------------------------------------------------------ */
+
+void desk_hello(struct coordinator *coordinator, struct wire_in *in)
+{
+    const struct message_client_hello *hello = &in->message->client_hello;
+    const char *nonce = store_nonce(coordinator->store);
+    struct why why;
+    if (hello->protocol_min > PROTOCOL_MAX || hello->protocol_max < PROTOCOL_MIN) {
+        why_set(&why, ERR_UNSUPPORTED, "this coordinator speaks protocol %d to %d, the client %u to %u; update the older one",
+                PROTOCOL_MIN, PROTOCOL_MAX, hello->protocol_min, hello->protocol_max);
+        coordinator_refuse(coordinator, in->peer, ERR_UNSUPPORTED, why.text);
+        return;
+    }
+    struct peer *peer = peers_add(coordinator->peers, in->peer, DIALOGUE_CLIENT);
+    if (!peer) {
+        coordinator_refuse(coordinator, in->peer, ERR_FULL, "too many peers are connected; try again later");
+        return;
+    }
+    peer->same_host = hello->nonce_size == strlen(nonce) && memcmp(hello->nonce, nonce, hello->nonce_size) == 0;
+    struct message message = { .type = MESSAGE_CLIENT_WELCOME };
+    message.client_welcome = (struct message_client_welcome){ .protocol = PROTOCOL_MAX,
+                                                              .term = store_term(coordinator->store),
+                                                              .pid = (uint64_t)getpid(),
+                                                              .same_host = peer->same_host };
+    if (!coordinator_send(coordinator, in->peer, &message))
+        peers_remove(coordinator->peers, in->peer);
+}
+
+/* ---- jobs ---------------------------------------------------------------------------------------------------------------- */
+
+/* The same SUBMIT again, because its answer was lost: the same answer. */
+static void answer_again(struct coordinator *coordinator, struct record *record, wire_peer peer, uint64_t request)
+{
+    if (record_is_visible(record))
+        coordinator_reply(coordinator, peer, request, ERR_OK, "", record->number);
+    else if (!record_wait(record, peer, request, record->number))
+        coordinator_reply(coordinator, peer, request, ERR_FULL, "too many ask for the same job; ask again", 0);
+}
+
+static enum err accept_job(struct coordinator *coordinator, const struct message_submit *submit, wire_peer peer, struct why *why)
+{
+    struct record *record;
+    uint32_t model = registry_number(coordinator->registry, submit->model_blob);
+    if (model == REGISTRY_NONE)
+        return why_set(why, ERR_MEMORY, "the coordinator is out of memory");
+    enum err err = jobs_add(coordinator->jobs, coordinator->next_job, submit, clock_wall_us(), &record, why);
+    if (err)
+        return err;
+    coordinator->next_job++;
+    record->model_number = model;
+    record_wait(record, peer, submit->request, record->number);
+    if (ledger_job_add(coordinator, record) == ERR_OK)
+        return ERR_OK;
+    jobs_remove(coordinator->jobs, record->number);
+    return why_set(why, ERR_MEMORY, "the coordinator is out of memory");
+}
+
+void desk_submit(struct coordinator *coordinator, struct wire_in *in)
+{
+    const struct message_submit *submit = &in->message->submit;
+    struct why why;
+    struct record *same = jobs_find_uuid(coordinator->jobs, submit->uuid);
+    if (same) {
+        answer_again(coordinator, same, in->peer, submit->request);
+        return;
+    }
+    bool same_host = peers_find(coordinator->peers, in->peer)->same_host;
+    enum err err = submission_check(submit, coordinator->state_dir, same_host, coordinator->jobs, &why);
+    if (!err)
+        err = accept_job(coordinator, submit, in->peer, &why);
+    if (err)
+        coordinator_reply(coordinator, in->peer, submit->request, err, why.text, 0);
+}
+
+static bool cancel_one(struct coordinator *coordinator, struct record *record)
+{
+    bool open = record->state == RECORD_QUEUED || record->state == RECORD_RUNNING;
+    if (!open || record->closing)
+        return false;
+    coordinator_step(coordinator, &(struct sched_event){ .type = SCHED_JOB_CANCEL, .job = record->number });
+    return record->closing == RECORD_CANCELLED;
+}
+
+/* Answered when the last one's end is durable, as the store reports in order. */
+void desk_cancel(struct coordinator *coordinator, struct wire_in *in)
+{
+    const struct message_cancel *cancel = &in->message->cancel;
+    struct selection selection;
+    struct why why;
+    enum err err = selection_init(&selection, coordinator->jobs, cancel->which, &why);
+    if (err) {
+        coordinator_reply(coordinator, in->peer, cancel->request, err, why.text, 0);
+        return;
+    }
+    uint64_t cancelled = 0;
+    struct record *last = NULL;
+    for (size_t i = 0; i < selection.count; i++) {
+        struct record *record = jobs_find(coordinator->jobs, selection.numbers[i]);
+        if (!cancel_one(coordinator, record))
+            continue;
+        cancelled++;
+        last = record;
+    }
+    selection_fini(&selection);
+    if (!last || !record_wait(last, in->peer, cancel->request, cancelled))
+        coordinator_reply(coordinator, in->peer, cancel->request, ERR_OK, "", cancelled);
+}
+
+static void free_json(void *bytes, void *hint)
+{
+    (void)hint;
+    free(bytes);
+}
+
+void desk_view(struct coordinator *coordinator, struct wire_in *in)
+{
+    const struct message_view *ask = &in->message->view;
+    struct view view = coordinator_view(coordinator);
+    struct why why;
+    char *json;
+    size_t size;
+    enum err err = view_json(&view, ask->what, ask->which, &json, &size, &why);
+    if (err) {
+        coordinator_reply(coordinator, in->peer, ask->request, err, why.text, 0);
+        return;
+    }
+    struct message message = { .type = MESSAGE_REPLY };
+    message.reply = (struct message_reply){ .request = ask->request, .text = "" };
+    struct wire_frame frame = { json, size, free_json, NULL };
+    if (wire_send(coordinator->wire, in->peer, &message, &frame, 1))
+        log_debug("REPLY-LOST", "a client did not wait for its view");
+}
+
+/* ---- blobs and models ---------------------------------------------------------------------------------------------------- */
+
+void desk_blob_find(struct coordinator *coordinator, struct wire_in *in)
+{
+    const struct message_blob_find *ask = &in->message->blob_find;
+    uint64_t bytes = 0;
+    if (clerk_blob_find(coordinator->state_dir, ask->blob, &bytes))
+        coordinator_reply(coordinator, in->peer, ask->request, ERR_OK, "", bytes);
+    else
+        coordinator_reply(coordinator, in->peer, ask->request, ERR_NOT_FOUND, "it was not uploaded", 0);
+}
+
+static void close_frame(void *hint)
+{
+    zmq_msg_close(hint);
+    free(hint);
+}
+
+static enum err post_piece(struct coordinator *coordinator, struct wire_in *in)
+{
+    const struct message_blob_put *put = &in->message->blob_put;
+    struct clerk_command *command = clerk_command_new(CLERK_BLOB_PUT);
+    zmq_msg_t *frame = malloc(sizeof *frame);
+    if (!command || !frame) {
+        if (command)
+            clerk_command_free(&command);
+        free(frame);
+        return ERR_MEMORY;
+    }
+    wire_take(in, 0, frame);
+    command->tag = put->request;
+    command->peer = in->peer;
+    memcpy(command->blob, put->blob, SHA256_BYTES);
+    command->offset = put->offset;
+    command->total = put->total;
+    command->bytes = zmq_msg_data(frame);
+    command->size = zmq_msg_size(frame);
+    command->release = close_frame;
+    command->hint = frame;
+    clerk_post(coordinator->clerk, &command);
+    return ERR_OK;
+}
+
+static enum err check_piece(const struct wire_in *in, const struct peer *peer, struct why *why)
+{
+    const struct message_blob_put *put = &in->message->blob_put;
+    if (in->frames_count != 1)
+        return why_set(why, ERR_FORMAT, "BLOB_PUT: %u payload frames where one is needed", in->frames_count);
+    uint64_t size = zmq_msg_size(&in->frames[0]);
+    if (size > PIECE_BYTES_MAX)
+        return why_set(why, ERR_LIMIT, "BLOB_PUT: a piece of %" PRIu64 " bytes; at most %d", size, PIECE_BYTES_MAX);
+    if (put->total > (uint64_t)MODEL_BYTES_MAX_GIB << 30 || put->offset > put->total || size > put->total - put->offset)
+        return why_set(why, ERR_LIMIT, "BLOB_PUT: past the end of the blob, or a blob over %d GiB", MODEL_BYTES_MAX_GIB);
+    if (peer->pieces == PIECES_IN_FLIGHT)
+        return why_set(why, ERR_LIMIT, "BLOB_PUT: more than %d unanswered pieces", PIECES_IN_FLIGHT);
+    return ERR_OK;
+}
+
+void desk_blob_put(struct coordinator *coordinator, struct wire_in *in)
+{
+    struct peer *peer = peers_find(coordinator->peers, in->peer);
+    struct why why;
+    uint64_t request = in->message->blob_put.request;
+    enum err err = check_piece(in, peer, &why);
+    if (!err && (err = post_piece(coordinator, in)))
+        why_set(&why, err, "the coordinator is out of memory");
+    if (err)
+        coordinator_reply(coordinator, in->peer, request, err, why.text, 0);
+    else
+        peer->pieces++;
+}
+
+void desk_blob_taken(struct coordinator *coordinator, struct clerk_event *event)
+{
+    struct peer *peer = peers_find(coordinator->peers, event->command->peer);
+    if (!peer)
+        return;
+    if (peer->pieces)
+        peer->pieces--;
+    coordinator_reply(coordinator, peer->id, event->command->tag, event->err, event->why.text, event->total);
+}
+
+void desk_model_add(struct coordinator *coordinator, struct wire_in *in)
+{
+    const struct message_model_add *model = &in->message->model_add;
+    uint64_t bytes;
+    if (!*model->name)
+        coordinator_reply(coordinator, in->peer, model->request, ERR_USAGE, "a model needs a name", 0);
+    else if (!clerk_blob_find(coordinator->state_dir, model->blob, &bytes))
+        coordinator_reply(coordinator, in->peer, model->request, ERR_NOT_FOUND, "the model's file was not uploaded", 0);
+    else if (ledger_model_add(coordinator, model, in->peer))
+        coordinator_reply(coordinator, in->peer, model->request, ERR_MEMORY, "the coordinator is out of memory", 0);
+}
+
+/* ---- outputs ------------------------------------------------------------------------------------------------------------- */
+
+static enum err find_output(struct coordinator *coordinator, const struct message_output_get *get, bool same_host, char *path,
+                            size_t max, struct why *why)
+{
+    const struct record *record = jobs_find(coordinator->jobs, get->job);
+    if (!record || !record_is_visible(record))
+        return why_set(why, ERR_NOT_FOUND, "no such job: %" PRIu64, get->job);
+    if (record->state != RECORD_DONE)
+        return why_set(why, ERR_REFUSED, "job %" PRIu64 " is %s: it has no results yet", get->job, record_state_name(record->state));
+    const struct message_submit *spec = jobs_spec(coordinator->jobs, record);
+    if (spec->output_kind == OUTPUT_NONE)
+        return why_set(why, ERR_NOT_FOUND, "job %" PRIu64 " was submitted without an output", get->job);
+    if (!*spec->output_path)
+        return clerk_published_path(coordinator->state_dir, get->job, get->file, path, max, why);
+    bool whole = strcmp(get->file, "output.npy") == 0 || strcmp(get->file, "output.jsonl") == 0;
+    if (!same_host || !whole || spec->output_kind == OUTPUT_FOLDER)
+        return why_set(why, ERR_REFUSED, "job %" PRIu64 " has its results in %s on the coordinator's host", get->job, spec->output_path);
+    snprintf(path, max, "%s", spec->output_path);
+    return ERR_OK;
+}
+
+static enum err ask_output(struct coordinator *coordinator, const struct message_output_get *get, struct peer *peer, struct why *why)
+{
+    char path[PATH_MAX_BYTES];
+    if (peer->pieces == PIECES_IN_FLIGHT)
+        return why_set(why, ERR_LIMIT, "OUTPUT_GET: more than %d unanswered", PIECES_IN_FLIGHT);
+    enum err err = find_output(coordinator, get, peer->same_host, path, sizeof path, why);
+    if (err)
+        return err;
+    struct fetch *fetch = calloc(1, sizeof *fetch);
+    if (!fetch || !(fetch->path = strdup(path))) {
+        fetch_free(&fetch);
+        return why_set(why, ERR_MEMORY, "the coordinator is out of memory");
+    }
+    fetch->peer = peer->id;
+    fetch->for_client = true;
+    fetch->tag = get->request;
+    fetch->offset = get->offset;
+    fetch->length = get->length;
+    peer->pieces++;
+    fetches_ask(coordinator->fetches, &fetch);
+    return ERR_OK;
+}
+
+void desk_output_get(struct coordinator *coordinator, struct wire_in *in)
+{
+    const struct message_output_get *get = &in->message->output_get;
+    struct why why;
+    enum err err = ask_output(coordinator, get, peers_find(coordinator->peers, in->peer), &why);
+    if (err)
+        coordinator_reply(coordinator, in->peer, get->request, err, why.text, 0);
+}
+
+void desk_piece(struct coordinator *coordinator, struct clerk_event *event, const struct fetch *fetch)
+{
+    struct peer *peer = peers_find(coordinator->peers, fetch->peer);
+    if (!peer)
+        return;
+    if (peer->pieces)
+        peer->pieces--;
+    if (event->err) {
+        coordinator_reply(coordinator, fetch->peer, fetch->tag, event->err, event->why.text, 0);
+        return;
+    }
+    struct message message = { .type = MESSAGE_REPLY };
+    message.reply = (struct message_reply){ .request = fetch->tag, .text = "", .number = event->total };
+    struct wire_frame frame = fetches_frame(coordinator->fetches, event->bytes, event->size);
+    event->bytes = NULL;
+    if (wire_send(coordinator->wire, fetch->peer, &message, &frame, 1))
+        log_debug("REPLY-LOST", "a client did not wait for its results");
+}

@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "floor.h"
+
+#include "answer.h"
+#include "clock.h"
+#include "proof.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct worker *worker_of(const struct coordinator *coordinator, const struct wire_in *in)
+{
+    const struct peer *peer = peers_find(coordinator->peers, in->peer);
+    return peer && peer->state == DIALOGUE_WORKER ? roster_at(coordinator->roster, peer->worker) : NULL;
+}
+
+/* ---- coming and going ---------------------------------------------------------------------------------------------------- */
+
+static enum err check_protocol(const struct message_hello *hello, struct why *why)
+{
+    if (hello->protocol_min > PROTOCOL_MAX || hello->protocol_max < PROTOCOL_MIN)
+        return why_set(why, ERR_UNSUPPORTED, "this coordinator speaks protocol %d to %d, the worker %u to %u; update the older one",
+                       PROTOCOL_MIN, PROTOCOL_MAX, hello->protocol_min, hello->protocol_max);
+    return ERR_OK;
+}
+
+static void welcome(struct coordinator *coordinator, struct worker *worker)
+{
+    struct message message = { .type = MESSAGE_WELCOME };
+    message.welcome = (struct message_welcome){ .protocol = PROTOCOL_MAX,
+                                                .term = store_term(coordinator->store),
+                                                .session = worker->session,
+                                                .heartbeat_ms = coordinator->heartbeat_ms,
+                                                .proof_path = coordinator->nonce_path };
+    coordinator_send_worker(coordinator, worker, &message);
+}
+
+void floor_hello(struct coordinator *coordinator, struct wire_in *in)
+{
+    const struct message_hello *hello = &in->message->hello;
+    struct why why;
+    struct worker *worker = roster_find(coordinator->roster, hello->worker);
+    enum err err = check_protocol(hello, &why);
+    if (!err && worker)
+        coordinator_lose(coordinator, worker, ROSTER_LOST, "it connected anew");
+    if (!err)
+        err = roster_greet(coordinator->roster, in->peer, hello, &worker, &why);
+    if (err) {
+        coordinator_refuse(coordinator, in->peer, err, why.text);
+        return;
+    }
+    struct peer *peer = peers_add(coordinator->peers, in->peer, DIALOGUE_WORKER);
+    if (!peer) {
+        roster_dismiss(coordinator->roster, worker, ROSTER_LOST, clock_wall_us());
+        coordinator_refuse(coordinator, in->peer, ERR_FULL, "too many peers are connected; try again later");
+        return;
+    }
+    peer->worker = worker->number;
+    worker->heard_us = coordinator->now_us;
+    worker->joined_us = clock_wall_us();
+    coordinator_note(coordinator, LOG_INFO, "WORKER-UP", "worker %u (%s) on %s, pid %llu: %u devices, %u slots", worker->number,
+                     worker->name, hello->host, (unsigned long long)hello->pid, hello->devices_count, hello->slots_count);
+    welcome(coordinator, worker);
+}
+
+static void describe_slot(const struct message_slot *slot, struct sched_slot_info *info)
+{
+    memset(info, 0, sizeof *info);
+    info->formats = roster_formats(slot);
+    info->sizes_count = slot->batch_sizes_count;
+    for (uint32_t i = 0; i < slot->batch_sizes_count && i < SCHED_SIZES_MAX; i++)
+        info->sizes[i] = slot->batch_sizes[i];
+    info->batch_max = slot->batch_max;
+    info->window = slot->window;
+    info->alpha_us = slot->alpha_us;
+    info->beta_us = slot->beta_us;
+    info->load_us = slot->load_us;
+}
+
+static bool put_into_service(struct coordinator *coordinator, struct worker *worker, const struct message_hello *hello)
+{
+    struct sched_slot_look look;
+    struct sched_slot_info *infos = calloc(hello->slots_count ? hello->slots_count : 1, sizeof *infos);
+    if (!infos)
+        return false;
+    for (uint32_t i = 0; i < hello->slots_count; i++)
+        describe_slot(&hello->slots[i], &infos[i]);
+    worker->serving = true;
+    struct sched_event event = { .type = SCHED_WORKER_UP, .worker = worker->number };
+    event.up.slots_count = hello->slots_count;
+    event.up.slots = infos;
+    coordinator_step(coordinator, &event);
+    free(infos);
+    return !hello->slots_count || (sched_slot_look(coordinator->sched, worker->number, 0, &look) && look.up);
+}
+
+static bool is_proven(const struct coordinator *coordinator, const struct worker *worker, const struct proof *claim, const uint8_t *mac)
+{
+    struct proof proof = *claim;
+    memcpy(proof.worker, worker->uuid, UUID_BYTES);
+    return proof_holds(&proof, store_mac_key(coordinator->store), mac);
+}
+
+static struct record *live_job(const struct coordinator *coordinator, uint64_t number)
+{
+    struct record *record = jobs_find(coordinator->jobs, number);
+    return record && record->in_sched && !record->closing ? record : NULL;
+}
+
+static void keep_share(struct coordinator *coordinator, struct worker *worker, struct record *record, uint32_t slot)
+{
+    if (worker->share_job != record->number) {
+        for (uint32_t i = 0; i < worker->slots_count; i++)
+            worker->shares[i] = SIZE_MAX;
+        worker->share_job = record->number;
+    }
+    if (worker->shares[slot] == SIZE_MAX)
+        worker->shares[slot] = record_share(record, worker->number, worker_hello(coordinator->roster, worker), slot);
+}
+
+static void take_held(struct coordinator *coordinator, struct worker *worker, const struct message_attempt *held)
+{
+    struct proof claim = { .job = held->job, .first = held->first, .term = held->term, .attempt = held->attempt,
+                           .count = held->count, .slot = held->slot };
+    struct record *record = live_job(coordinator, held->job);
+    if (held->slot >= worker->slots_count || !is_proven(coordinator, worker, &claim, held->mac)) {
+        outbox_ack(coordinator->outbox, worker->number, held->term, held->attempt);
+        return;
+    }
+    if (!record) {
+        outbox_forget(coordinator->outbox, worker->number, held->job);
+        return;
+    }
+    if (held->finished)
+        return; /* its result comes by itself */
+    coordinator_tell(coordinator, worker, record);
+    keep_share(coordinator, worker, record, held->slot);
+    struct sched_event event = { .type = SCHED_HELD, .worker = worker->number, .slot = held->slot, .job = held->job,
+                                 .attempt = held->attempt, .term = held->term, .first = held->first, .count = held->count };
+    coordinator_step(coordinator, &event);
+}
+
+/* Jobs that ended while it was away it must still forget; of the others it is told again, as the JOBS may not have reached it. */
+static void renew_told(struct coordinator *coordinator, struct worker *worker)
+{
+    for (size_t i = 0; i < worker->told_count; i++)
+        if (!live_job(coordinator, worker->told[i]))
+            outbox_forget(coordinator->outbox, worker->number, worker->told[i]);
+    worker->told_count = 0;
+}
+
+/* The look at its HELLO that we iterate over is taken anew each time: steps in between may look at other workers'. */
+static void serve(struct coordinator *coordinator, struct worker *worker)
+{
+    renew_told(coordinator, worker);
+    if (!put_into_service(coordinator, worker, worker_hello(coordinator->roster, worker))) {
+        coordinator_refuse(coordinator, worker->peer, ERR_FULL, "the coordinator has no room for these slots");
+        return;
+    }
+    for (uint32_t i = 0; i < worker_hello(coordinator->roster, worker)->attempts_count; i++)
+        take_held(coordinator, worker, &worker_hello(coordinator->roster, worker)->attempts[i]);
+    worker_settle_hello(coordinator->roster, worker);
+}
+
+void floor_proof(struct coordinator *coordinator, struct wire_in *in)
+{
+    struct worker *worker = worker_of(coordinator, in);
+    const struct message_proof *proof = &in->message->proof;
+    const char *nonce = store_nonce(coordinator->store);
+    if (worker->serving)
+        return;
+    worker->shares_storage = proof->nonce_size == strlen(nonce) && memcmp(proof->nonce, nonce, proof->nonce_size) == 0;
+    serve(coordinator, worker);
+}
+
+/* Any word that only a worker in service has to say counts as a proof of nothing: it is served, but not given paths. */
+static struct worker *in_service(struct coordinator *coordinator, const struct wire_in *in)
+{
+    struct worker *worker = worker_of(coordinator, in);
+    if (!worker->serving)
+        serve(coordinator, worker);
+    return worker->serving ? worker : NULL;
+}
+
+void floor_heartbeat(struct coordinator *coordinator, struct wire_in *in)
+{
+    worker_of(coordinator, in)->memory_free_bytes = in->message->heartbeat.memory_free_bytes;
+}
+
+void floor_bye(struct coordinator *coordinator, struct wire_in *in)
+{
+    const char *reason = in->message->bye.reason;
+    coordinator_lose(coordinator, worker_of(coordinator, in), ROSTER_LEFT, *reason ? reason : "it said goodbye");
+}
+
+void floor_listen(struct coordinator *coordinator)
+{
+    char reason[64];
+    for (uint32_t i = 0; i < roster_count(coordinator->roster); i++) {
+        struct worker *worker = roster_at(coordinator->roster, i);
+        if (worker->state != ROSTER_UP || coordinator->now_us - worker->heard_us < coordinator->silence_us)
+            continue;
+        snprintf(reason, sizeof reason, "it said nothing for %.1f s", (double)(coordinator->now_us - worker->heard_us) / 1e6);
+        coordinator_lose(coordinator, worker, ROSTER_LOST, reason);
+    }
+}
+
+void floor_excuse(struct coordinator *coordinator)
+{
+    for (uint32_t i = 0; i < roster_count(coordinator->roster); i++)
+        roster_at(coordinator->roster, i)->heard_us = coordinator->now_us;
+}
+
+/* ---- work ---------------------------------------------------------------------------------------------------------------- */
+
+void floor_loaded(struct coordinator *coordinator, struct wire_in *in)
+{
+    const struct message_loaded *loaded = &in->message->loaded;
+    struct worker *worker = in_service(coordinator, in);
+    uint32_t number = registry_find_number(coordinator->registry, loaded->model);
+    if (!worker || number == REGISTRY_NONE || loaded->slot >= worker->slots_count)
+        return;
+    if (!loaded->ok) {
+        struct registry_file *file = registry_file(coordinator->registry, number);
+        snprintf(file->refused_by, sizeof file->refused_by, "%s", worker->name);
+        snprintf(file->refusal, sizeof file->refusal, "%s", *loaded->reason ? loaded->reason : "it gave no reason");
+        coordinator_note(coordinator, LOG_WARN, "MODEL-REFUSED", "worker %u (%s), slot %u: %s", worker->number, worker->name,
+                         loaded->slot, file->refusal);
+    }
+    struct sched_event event = { .type = SCHED_LOADED, .worker = worker->number, .slot = loaded->slot };
+    event.loaded.model = number;
+    event.loaded.ok = loaded->ok;
+    event.loaded.load_us = loaded->load_us;
+    event.loaded.alpha_us = loaded->alpha_us;
+    event.loaded.beta_us = loaded->beta_us;
+    coordinator_step(coordinator, &event);
+}
+
+static void take_result(struct coordinator *coordinator, struct worker *worker, const struct message_result *result,
+                        struct parcel *parcel, uint32_t frames_first)
+{
+    struct proof claim = { .job = result->job, .first = result->first, .term = result->term, .attempt = result->attempt,
+                           .count = result->count, .slot = result->slot };
+    struct record *record = live_job(coordinator, result->job);
+    bool proven = result->slot < worker->slots_count && is_proven(coordinator, worker, &claim, result->mac);
+    if (!proven)
+        coordinator_complain(coordinator, "RESULT-FORGED", "worker %u (%s): a result of job %llu that was not leased to it",
+                         worker->number, worker->name, (unsigned long long)result->job);
+    if (!proven || !record) {
+        outbox_ack(coordinator->outbox, worker->number, result->term, result->attempt);
+        if (proven)
+            outbox_forget(coordinator->outbox, worker->number, result->job);
+        return;
+    }
+    struct answer answer = { 0 };
+    answer_init(&answer, result, record, worker, parcel, frames_first);
+    keep_share(coordinator, worker, record, result->slot);
+    struct sched_event event = { .type = SCHED_RESULT, .worker = worker->number, .slot = result->slot, .job = result->job,
+                                 .attempt = result->attempt, .term = result->term, .first = result->first, .count = result->count };
+    event.result.proven = true;
+    event.result.failure = answer.failure;
+    event.result.run_us = result->run_us;
+    event.result.wait_us = result->wait_us;
+    event.result.energy_joules = result->energy_joules;
+    event.result.overrun = result->overrun;
+    coordinator->answer = &answer;
+    coordinator_step(coordinator, &event);
+    coordinator->answer = NULL;
+}
+
+static bool frames_add_up(const struct wire_in *in)
+{
+    const struct message_results *results = &in->message->results;
+    uint64_t frames = 0;
+    for (uint32_t i = 0; i < results->results_count; i++)
+        frames += results->results[i].frames;
+    return frames == in->frames_count;
+}
+
+void floor_results(struct coordinator *coordinator, struct wire_in *in)
+{
+    const struct message_results *results = &in->message->results;
+    struct worker *worker = in_service(coordinator, in);
+    if (!worker)
+        return;
+    if (!frames_add_up(in)) {
+        coordinator_refuse(coordinator, in->peer, ERR_FORMAT, "RESULTS: its results name more or fewer frames than came with it");
+        return;
+    }
+    struct parcel *parcel = parcel_take(in);
+    if (!parcel) {
+        coordinator_refuse(coordinator, in->peer, ERR_MEMORY, "the coordinator is out of memory; connect again");
+        return;
+    }
+    uint32_t frames_first = 0;
+    for (uint32_t i = 0; i < results->results_count; i++) {
+        take_result(coordinator, worker, &results->results[i], parcel, frames_first);
+        frames_first += results->results[i].frames;
+    }
+    parcel_release(parcel);
+}
+
+void floor_returned(struct coordinator *coordinator, struct wire_in *in)
+{
+    const struct message_returned *returned = &in->message->returned;
+    struct worker *worker = in_service(coordinator, in);
+    for (uint32_t i = 0; worker && i < returned->attempts_count; i++)
+        coordinator_step(coordinator, &(struct sched_event){ .type = SCHED_RETURNED, .worker = worker->number,
+                                                             .attempt = returned->attempts[i], .term = store_term(coordinator->store) });
+}
+
+/* ---- pieces -------------------------------------------------------------------------------------------------------------- */
+
+static enum err find_model(struct coordinator *coordinator, const struct message_fetch *ask, struct fetch *fetch, struct why *why)
+{
+    char path[PATH_MAX_BYTES];
+    /* Only models: not every upload is every worker's business. */
+    if (registry_find_number(coordinator->registry, ask->model) == REGISTRY_NONE)
+        return why_set(why, ERR_NOT_FOUND, "FETCH: no job uses this model");
+    clerk_blob_path(coordinator->state_dir, ask->model, path, sizeof path);
+    fetch->path = strdup(path);
+    return fetch->path ? ERR_OK : why_set(why, ERR_MEMORY, "the coordinator is out of memory");
+}
+
+static enum err find_input(struct coordinator *coordinator, const struct message_fetch *ask, struct fetch *fetch, struct why *why)
+{
+    char path[PATH_MAX_BYTES];
+    const struct record *record = live_job(coordinator, ask->job);
+    const struct message_submit *spec = record ? jobs_spec(coordinator->jobs, record) : NULL;
+    if (!spec || ask->input >= spec->inputs_count)
+        return why_set(why, ERR_NOT_FOUND, "FETCH: job %llu has no input %u, or is over", (unsigned long long)ask->job, ask->input);
+    const struct message_input *input = &spec->inputs[ask->input];
+    uint64_t total = input->source.row_bytes * spec->samples; /* checked when the job was accepted */
+    if (ask->offset > total || ask->length > total - ask->offset)
+        return why_set(why, ERR_LIMIT, "FETCH: past the end of job %llu's input %u", (unsigned long long)ask->job, ask->input);
+    coordinator_input_path(coordinator, input, path, sizeof path);
+    fetch->path = strdup(path);
+    fetch->base = input->source.offset;
+    fetch->total = total;
+    if (*input->source.path) {
+        fetch->file_bytes = input->source.file_bytes;
+        fetch->mtime_ns = input->source.mtime_ns;
+    }
+    return fetch->path ? ERR_OK : why_set(why, ERR_MEMORY, "the coordinator is out of memory");
+}
+
+static void send_piece(struct coordinator *coordinator, wire_peer peer, uint64_t tag, const char *failure, uint64_t total,
+                       const struct wire_frame *frame)
+{
+    struct message message = { .type = MESSAGE_PIECE };
+    message.piece = (struct message_piece){ .tag = tag, .ok = !failure, .reason = failure ? failure : "", .total = total };
+    if (wire_send(coordinator->wire, peer, &message, frame, frame ? 1 : 0))
+        log_debug("PIECE-LOST", "a worker did not wait for what it had asked");
+}
+
+void floor_fetch(struct coordinator *coordinator, struct wire_in *in)
+{
+    const struct message_fetch *ask = &in->message->fetch;
+    struct why why;
+    if (!in_service(coordinator, in))
+        return;
+    struct peer *peer = peers_find(coordinator->peers, in->peer);
+    if (peer->pieces == PIECES_IN_FLIGHT) {
+        coordinator_refuse(coordinator, in->peer, ERR_LIMIT, "FETCH: more unanswered ones than the protocol allows");
+        return;
+    }
+    struct fetch *fetch = calloc(1, sizeof *fetch);
+    if (!fetch) {
+        send_piece(coordinator, in->peer, ask->tag, "the coordinator is out of memory", 0, NULL);
+        return;
+    }
+    fetch->peer = in->peer;
+    fetch->tag = ask->tag;
+    fetch->offset = ask->offset;
+    fetch->length = ask->length;
+    enum err err = (ask->kind == FETCH_MODEL ? find_model : find_input)(coordinator, ask, fetch, &why);
+    if (err) {
+        fetch_free(&fetch);
+        send_piece(coordinator, in->peer, ask->tag, why.text, 0, NULL);
+        return;
+    }
+    peer->pieces++;
+    fetches_ask(coordinator->fetches, &fetch);
+}
+
+void floor_piece(struct coordinator *coordinator, struct clerk_event *event, const struct fetch *fetch)
+{
+    struct peer *peer = peers_find(coordinator->peers, fetch->peer);
+    if (!peer || peer->state != DIALOGUE_WORKER)
+        return;
+    if (peer->pieces)
+        peer->pieces--;
+    uint64_t total = fetch->total ? fetch->total : event->total;
+    if (!event->err && event->size != fetch->length)
+        event->err = why_set(&event->why, ERR_FORMAT, "%s: ends before what was asked", fetch->path);
+    if (event->err) {
+        send_piece(coordinator, fetch->peer, fetch->tag, event->why.text, total, NULL);
+        return;
+    }
+    struct wire_frame frame = fetches_frame(coordinator->fetches, event->bytes, event->size);
+    event->bytes = NULL;
+    send_piece(coordinator, fetch->peer, fetch->tag, NULL, total, &frame);
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "jobs.h"
+
+#include "ensure.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct jobs {
+    size_t max, open_count;       /* open_count is only an upper bound: recounted when it reaches max */
+    size_t count, capacity;
+    struct record **at;              /* ascending numbers */
+    struct decoder *decoder;
+    uint64_t decoded;             /* whose spec the decoder holds; 0 = nobody's */
+    const struct message *message;
+};
+
+struct jobs *jobs_new(size_t max)
+{
+    struct jobs *jobs = calloc(1, sizeof *jobs);
+    if (!jobs)
+        return NULL;
+    jobs->max = max;
+    jobs->decoder = decoder_new();
+    if (!jobs->decoder)
+        jobs_free(&jobs);
+    return jobs;
+}
+
+void jobs_free(struct jobs **jobs)
+{
+    if (!*jobs)
+        return;
+    for (size_t i = 0; i < (*jobs)->count; i++)
+        record_free(&(*jobs)->at[i]);
+    free((*jobs)->at);
+    if ((*jobs)->decoder)
+        decoder_free(&(*jobs)->decoder);
+    free(*jobs);
+    *jobs = NULL;
+}
+
+static uint32_t format_bit(const char *format)
+{
+    if (strcmp(format, "onnx") == 0)
+        return SCHED_FORMAT_ONNX;
+    return strcmp(format, "synthetic") == 0 ? SCHED_FORMAT_SYNTHETIC : 0;
+}
+
+static enum err keep_outputs(struct record *job, const struct message_submit *submit, struct why *why)
+{
+    job->outputs = calloc(submit->outputs_count ? submit->outputs_count : 1, sizeof *job->outputs);
+    if (!job->outputs)
+        return why_set(why, ERR_MEMORY, "out of memory for a job's outputs");
+    for (uint32_t i = 0; i < submit->outputs_count; i++) {
+        enum err err = message_tensor_to_spec(&submit->outputs[i], &job->outputs[i], why);
+        if (err)
+            return err;
+    }
+    job->outputs_count = submit->outputs_count;
+    return ERR_OK;
+}
+
+/* What both a new and a restored record take from the SUBMIT. */
+static enum err describe(struct record *job, const struct message_submit *submit, struct why *why)
+{
+    job->name = strdup(submit->name);
+    job->model = strdup(submit->model);
+    if (!job->name || !job->model)
+        return why_set(why, ERR_MEMORY, "out of memory for a job's record");
+    job->samples = submit->samples;
+    memcpy(job->uuid, submit->uuid, UUID_BYTES);
+    job->formats = format_bit(submit->format);
+    if (!job->formats)
+        return why_set(why, ERR_UNSUPPORTED, "model format '%s' is not known; use onnx or synthetic", submit->format);
+    return keep_outputs(job, submit, why);
+}
+
+static enum err insert(struct jobs *jobs, struct record *job, struct why *why)
+{
+    ENSURE(jobs->count == 0 || jobs->at[jobs->count - 1]->number < job->number);
+    if (jobs->count == jobs->capacity) {
+        size_t capacity = jobs->capacity ? 2 * jobs->capacity : 64;
+        struct record **at = realloc(jobs->at, capacity * sizeof *at);
+        if (!at)
+            return why_set(why, ERR_MEMORY, "out of memory for %zu jobs", capacity);
+        jobs->at = at;
+        jobs->capacity = capacity;
+    }
+    jobs->at[jobs->count++] = job;
+    jobs->open_count++;
+    return ERR_OK;
+}
+
+static bool is_full(struct jobs *jobs)
+{
+    if (jobs->open_count < jobs->max)
+        return false;
+    jobs->open_count = 0;
+    for (size_t i = 0; i < jobs->count; i++)
+        jobs->open_count += record_open(jobs->at[i]);
+    return jobs->open_count >= jobs->max;
+}
+
+enum err jobs_add(struct jobs *jobs, uint64_t number, const struct message_submit *submit, int64_t now_us, struct record **job,
+                  struct why *why)
+{
+    if (is_full(jobs))
+        return why_set(why, ERR_FULL, "%zu jobs are open, which is the most; wait for one to end", jobs->max);
+    struct record *fresh = calloc(1, sizeof *fresh);
+    if (!fresh)
+        return why_set(why, ERR_MEMORY, "out of memory for a job");
+    fresh->number = number;
+    fresh->submitted_us = now_us;
+    struct message message = { .type = MESSAGE_SUBMIT };
+    message.submit = *submit;
+    enum err err = message_encode(&message, &fresh->spec, &fresh->spec_size);
+    if (err)
+        why_set(why, err, "out of memory for a job");
+    else
+        err = describe(fresh, submit, why);
+    if (!err)
+        err = insert(jobs, fresh, why);
+    if (err)
+        record_free(&fresh);
+    else
+        *job = fresh;
+    return err;
+}
+
+static enum record_state state_from_store(const struct store_job_row *row)
+{
+    static const enum record_state states[] = { [STORE_JOB_OPEN] = RECORD_QUEUED,
+                                             [STORE_JOB_FINISHING] = RECORD_FINISHING,
+                                             [STORE_JOB_DONE] = RECORD_DONE,
+                                             [STORE_JOB_FAILED] = RECORD_FAILED,
+                                             [STORE_JOB_CANCELLED] = RECORD_CANCELLED };
+    if (row->state == STORE_JOB_OPEN && row->started_us)
+        return RECORD_RUNNING;
+    return states[row->state];
+}
+
+static enum err restore(struct jobs *jobs, struct record *job, const struct store_job_row *row, struct why *why)
+{
+    job->number = row->job;
+    job->recovered = true;
+    job->submitted_us = row->submitted_us;
+    job->started_us = row->started_us;
+    job->finished_us = row->finished_us;
+    job->spec = malloc(row->spec_size ? row->spec_size : 1);
+    if (!job->spec || (row->reason && *row->reason && record_set_reason(job, row->reason)))
+        return why_set(why, ERR_MEMORY, "out of memory for job %llu", (unsigned long long)row->job);
+    memcpy(job->spec, row->spec, row->spec_size);
+    job->spec_size = row->spec_size;
+    if (row->state < STORE_JOB_OPEN || row->state > STORE_JOB_CANCELLED)
+        return why_set(why, ERR_FORMAT, "job %llu has state %d, which is none", (unsigned long long)row->job, (int)row->state);
+    job->state = state_from_store(row);
+    const struct message *message;
+    enum err err = decoder_decode(jobs->decoder, job->spec, job->spec_size, &message, why);
+    if (!err && message->type != MESSAGE_SUBMIT)
+        err = why_set(why, ERR_FORMAT, "job %llu: its record is a %s", (unsigned long long)row->job, message_name(message->type));
+    return err ? err : describe(job, &message->submit, why);
+}
+
+enum err jobs_restore(struct jobs *jobs, const struct store_job_row *row, struct record **job, struct why *why)
+{
+    struct record *fresh = calloc(1, sizeof *fresh);
+    if (!fresh)
+        return why_set(why, ERR_MEMORY, "out of memory for a job");
+    jobs->decoded = 0;
+    enum err err = restore(jobs, fresh, row, why);
+    if (!err)
+        err = insert(jobs, fresh, why);
+    if (err)
+        record_free(&fresh);
+    else
+        *job = fresh;
+    return err;
+}
+
+/* Index of the first job whose number is not below number. */
+static size_t lower_bound(const struct jobs *jobs, uint64_t number)
+{
+    size_t low = 0, high = jobs->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (jobs->at[middle]->number < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+void jobs_remove(struct jobs *jobs, uint64_t number)
+{
+    size_t index = lower_bound(jobs, number);
+    if (index == jobs->count || jobs->at[index]->number != number)
+        return;
+    if (jobs->decoded == number)
+        jobs->decoded = 0;
+    record_free(&jobs->at[index]);
+    jobs->count--;
+    memmove(jobs->at + index, jobs->at + index + 1, (jobs->count - index) * sizeof *jobs->at);
+    if (jobs->open_count)
+        jobs->open_count--;
+}
+
+struct record *jobs_find(const struct jobs *jobs, uint64_t number)
+{
+    size_t index = lower_bound(jobs, number);
+    return index < jobs->count && jobs->at[index]->number == number ? jobs->at[index] : NULL;
+}
+
+struct record *jobs_find_uuid(const struct jobs *jobs, const uint8_t uuid[UUID_BYTES])
+{
+    for (size_t i = jobs->count; i-- > 0;)
+        if (memcmp(jobs->at[i]->uuid, uuid, UUID_BYTES) == 0)
+            return jobs->at[i];
+    return NULL;
+}
+
+struct record *jobs_find_output(struct jobs *jobs, const char *path)
+{
+    for (size_t i = 0; i < jobs->count; i++)
+        if (record_open(jobs->at[i]) && strcmp(jobs_spec(jobs, jobs->at[i])->output_path, path) == 0)
+            return jobs->at[i];
+    return NULL;
+}
+
+size_t jobs_count(const struct jobs *jobs) { return jobs->count; }
+
+struct record *jobs_at(const struct jobs *jobs, size_t index)
+{
+    ENSURE(index < jobs->count);
+    return jobs->at[index];
+}
+
+const struct message_submit *jobs_spec(struct jobs *jobs, const struct record *job)
+{
+    if (jobs->decoded != job->number) {
+        /* The bytes were decoded, or made by our own encoder, when the record was made: they are no longer from outside. */
+        enum err err = decoder_decode(jobs->decoder, job->spec, job->spec_size, &jobs->message, NULL);
+        ENSURE(!err);
+        jobs->decoded = job->number;
+    }
+    return &jobs->message->submit;
+}

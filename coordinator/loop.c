@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loop.h"
+
+#include "coordinator.h"
+#include "desk.h"
+#include "dialogue.h"
+#include "floor.h"
+#include "ledger.h"
+#include "publication.h"
+#include "recovery.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum {
+    HEARTBEAT_MS = 500,
+    MESSAGES_A_TURN = 4096,
+    SLOTS_ALL_MAX = 1000000,
+    SWEEP_MS = 100,
+    IDLE_MS = 1000,
+    CONTEXT_SOCKETS = 1023,
+};
+static const uint64_t SILENCE_US = 3 * 1000 * 1000;
+static const uint64_t STALL_US = 1000 * 1000;
+static const uint64_t BACKLOG_BYTES = 64ull << 20;
+static const uint64_t FETCHING_BYTES = 48ull << 20;
+
+struct loop {
+    struct coordinator coordinator;
+    int stop_fd;
+    bool stopped;
+    uint64_t swept_us;
+};
+
+/* ---- messages ------------------------------------------------------------------------------------------------------------ */
+
+typedef void on_message(struct coordinator *coordinator, struct wire_in *in);
+
+static on_message *const handlers[] = {
+    [MESSAGE_HELLO] = floor_hello,         [MESSAGE_PROOF] = floor_proof,       [MESSAGE_LOADED] = floor_loaded,
+    [MESSAGE_RESULTS] = floor_results,     [MESSAGE_RETURNED] = floor_returned, [MESSAGE_HEARTBEAT] = floor_heartbeat,
+    [MESSAGE_FETCH] = floor_fetch,         [MESSAGE_BYE] = floor_bye,           [MESSAGE_CLIENT_HELLO] = desk_hello,
+    [MESSAGE_SUBMIT] = desk_submit,        [MESSAGE_VIEW] = desk_view,          [MESSAGE_CANCEL] = desk_cancel,
+    [MESSAGE_BLOB_FIND] = desk_blob_find,  [MESSAGE_BLOB_PUT] = desk_blob_put,  [MESSAGE_MODEL_ADD] = desk_model_add,
+    [MESSAGE_OUTPUT_GET] = desk_output_get,
+};
+
+static bool has_handler(enum message_type type)
+{
+    return (size_t)type < sizeof handlers / sizeof handlers[0] && handlers[type];
+}
+
+static void refuse_untimely(struct coordinator *coordinator, const struct wire_in *in, enum dialogue_state state)
+{
+    char text[128];
+    snprintf(text, sizeof text, "%s cannot come now (%s)%s", message_name(in->message->type), dialogue_name(state),
+             state == DIALOGUE_NEW ? "; say HELLO" : "");
+    coordinator_refuse(coordinator, in->peer, ERR_REFUSED, text);
+}
+
+static void hear(struct coordinator *coordinator, struct wire_in *in)
+{
+    struct peer *peer = peers_find(coordinator->peers, in->peer);
+    enum dialogue_state state = peer ? peer->state : DIALOGUE_NEW;
+    if (state == DIALOGUE_WORKER)
+        roster_at(coordinator->roster, peer->worker)->heard_us = coordinator->now_us;
+    if (!in->message)
+        coordinator_refuse(coordinator, in->peer, ERR_FORMAT, in->why.text);
+    else if (!dialogue_allows(state, in->message->type) || !has_handler(in->message->type))
+        refuse_untimely(coordinator, in, state);
+    else
+        handlers[in->message->type](coordinator, in);
+}
+
+static void hear_the_end(struct coordinator *coordinator, wire_peer id)
+{
+    struct peer *peer = peers_find(coordinator->peers, id);
+    if (!peer)
+        return;
+    if (peer->state == DIALOGUE_WORKER)
+        coordinator_lose(coordinator, roster_at(coordinator->roster, peer->worker), ROSTER_LOST, "its connection closed");
+    else
+        peers_remove(coordinator->peers, id);
+}
+
+/* Reading stops, and the senders with it, while more waits for the disk than memory should hold. */
+static bool choke(struct coordinator *coordinator)
+{
+    bool before = coordinator->choked;
+    coordinator->choked = store_backlog_bytes(coordinator->store) > coordinator->backlog_max_bytes;
+    if (before && !coordinator->choked)
+        floor_excuse(coordinator);
+    return coordinator->choked;
+}
+
+/* True when all that has arrived was read. */
+static bool read_wire(struct coordinator *coordinator)
+{
+    struct wire_in in;
+    wire_peer lost;
+    for (int count = 0; count < MESSAGES_A_TURN; count++) {
+        if (choke(coordinator))
+            return false;
+        if (wire_receive(coordinator->wire, &in)) {
+            hear(coordinator, &in);
+            continue;
+        }
+        while (wire_lost(coordinator->wire, &lost))
+            hear_the_end(coordinator, lost);
+        return true;
+    }
+    return false;
+}
+
+/* ---- the store and the clerk --------------------------------------------------------------------------------------------- */
+
+static void read_store(struct coordinator *coordinator)
+{
+    struct store_event event;
+    while (!coordinator->broken && store_receive(coordinator->store, &event))
+        ledger_event(coordinator, &event);
+}
+
+static void on_piece(struct coordinator *coordinator, struct clerk_event *event)
+{
+    struct fetch *fetch = fetches_answered(coordinator->fetches, event);
+    if (fetch->for_client)
+        desk_piece(coordinator, event, fetch);
+    else
+        floor_piece(coordinator, event, fetch);
+    fetch_free(&fetch);
+}
+
+static void on_published(struct coordinator *coordinator, struct clerk_event *event) { publication_ended(coordinator, event); }
+
+static void read_clerk(struct coordinator *coordinator)
+{
+    static void (*const events[])(struct coordinator *, struct clerk_event *) = {
+        [CLERK_PUBLISH] = on_published, [CLERK_BLOB_PUT] = desk_blob_taken, [CLERK_READ] = on_piece
+    };
+    struct clerk_event event;
+    while (clerk_receive(coordinator->clerk, &event)) {
+        events[event.command->type](coordinator, &event);
+        clerk_event_free(&event);
+    }
+}
+
+/* ---- turns --------------------------------------------------------------------------------------------------------------- */
+
+/* A coordinator that did not come to listen (a stopped process, a swapping host) must not take that for its workers' silence. */
+static void sweep(struct loop *loop)
+{
+    struct coordinator *coordinator = &loop->coordinator;
+    uint64_t passed_us = coordinator->now_us - loop->swept_us;
+    if (passed_us < SWEEP_MS * 1000)
+        return;
+    loop->swept_us = coordinator->now_us;
+    if (passed_us > STALL_US + IDLE_MS * 1000)
+        floor_excuse(coordinator);
+    else
+        floor_listen(coordinator);
+    ledger_tallies(coordinator);
+    publication_retry(coordinator);
+}
+
+static long patience_ms(const struct loop *loop)
+{
+    const struct coordinator *coordinator = &loop->coordinator;
+    long idle = roster_up_count(coordinator->roster) || fetches_waiting(coordinator->fetches) ? SWEEP_MS : IDLE_MS;
+    uint64_t deadline_us = sched_deadline_us(coordinator->sched);
+    if (deadline_us <= coordinator->now_us)
+        return 0;
+    uint64_t wait_ms = (deadline_us - coordinator->now_us + 999) / 1000;
+    return wait_ms < (uint64_t)idle ? (long)wait_ms : idle;
+}
+
+static void wait_for_events(struct loop *loop)
+{
+    struct coordinator *coordinator = &loop->coordinator;
+    zmq_pollitem_t items[] = {
+        { NULL, loop->stop_fd, ZMQ_POLLIN, 0 },
+        { NULL, store_fd(coordinator->store), ZMQ_POLLIN, 0 },
+        { NULL, clerk_fd(coordinator->clerk), ZMQ_POLLIN, 0 },
+        { wire_socket(coordinator->wire), 0, ZMQ_POLLIN, 0 },
+        { wire_monitor_socket(coordinator->wire), 0, ZMQ_POLLIN, 0 },
+    };
+    int count = (int)(sizeof items / sizeof items[0]);
+    if (zmq_poll(items, coordinator->choked ? count - 2 : count, patience_ms(loop)) > 0 && items[0].revents)
+        loop->stopped = true;
+    coordinator_wake(coordinator);
+}
+
+static void turn(struct loop *loop)
+{
+    struct coordinator *coordinator = &loop->coordinator;
+    bool all_heard = read_wire(coordinator);
+    read_store(coordinator);
+    read_clerk(coordinator);
+    if (sched_deadline_us(coordinator->sched) <= coordinator->now_us)
+        coordinator_step(coordinator, &(struct sched_event){ .type = SCHED_TICK });
+    if (all_heard)
+        sweep(loop);
+    fetches_pump(coordinator->fetches);
+    coordinator_flush(coordinator);
+}
+
+enum err loop_run(struct loop *loop, struct why *why)
+{
+    struct coordinator *coordinator = &loop->coordinator;
+    while (!loop->stopped && !coordinator->broken) {
+        wait_for_events(loop);
+        if (!loop->stopped)
+            turn(loop);
+    }
+    return coordinator->broken ? why_set(why, ERR_SYSTEM, "%s: the store failed; see the log", coordinator->state_dir) : ERR_OK;
+}
+
+void loop_stop(struct loop *loop)
+{
+    uint64_t one = 1;
+    /* An eventfd that is full is readable, which is all that is wanted. */
+    if (write(loop->stop_fd, &one, sizeof one) < 0)
+        return;
+}
+
+const char *loop_url(const struct loop *loop) { return loop->coordinator.url; }
+
+/* ---- life ---------------------------------------------------------------------------------------------------------------- */
+
+static void configure(struct coordinator *coordinator, const struct loop_config *config)
+{
+    snprintf(coordinator->state_dir, sizeof coordinator->state_dir, "%s", config->state_dir);
+    snprintf(coordinator->nonce_path, sizeof coordinator->nonce_path, "%s/nonce", config->state_dir);
+    coordinator->heartbeat_ms = config->heartbeat_ms ? config->heartbeat_ms : HEARTBEAT_MS;
+    coordinator->silence_us = config->silence_us ? config->silence_us : SILENCE_US;
+    coordinator->backlog_max_bytes = config->backlog_max_bytes ? config->backlog_max_bytes : BACKLOG_BYTES;
+    coordinator_wake(coordinator);
+    coordinator->started_us = coordinator->now_us;
+}
+
+static enum err make_tables(struct coordinator *coordinator, struct why *why)
+{
+    coordinator->peers = peers_new(WORKERS_MAX + CLIENTS_MAX);
+    coordinator->roster = roster_new(WORKERS_MAX);
+    coordinator->jobs = jobs_new(JOBS_OPEN_MAX);
+    coordinator->registry = registry_new();
+    coordinator->outbox = outbox_new();
+    coordinator->events = events_new();
+    coordinator->context = zmq_ctx_new();
+    bool ok = coordinator->peers && coordinator->roster && coordinator->jobs && coordinator->registry && coordinator->outbox &&
+              coordinator->events && coordinator->context;
+    return ok ? ERR_OK : why_set(why, ERR_MEMORY, "out of memory for the coordinator's tables");
+}
+
+static enum err open_store(struct coordinator *coordinator, struct recovery *recovery, struct why *why)
+{
+    struct store_recovery callbacks = recovery_callbacks(recovery);
+    enum err err = store_open(coordinator->state_dir, &callbacks, &coordinator->store, why);
+    if (err)
+        return err;
+    coordinator->next_job = store_next_job(coordinator->store);
+    struct sched_config config = { .workers_max = WORKERS_MAX, .slots_max = SLOTS_ALL_MAX, .jobs_max = JOBS_OPEN_MAX };
+    coordinator->sched = sched_new(&config, store_term(coordinator->store));
+    return coordinator->sched ? ERR_OK : why_set(why, ERR_MEMORY, "out of memory for the scheduler");
+}
+
+static enum err open_clerk(struct coordinator *coordinator, struct why *why)
+{
+    enum err err = clerk_new(coordinator->state_dir, &coordinator->clerk, why);
+    if (err)
+        return err;
+    coordinator->fetches = fetches_new(coordinator->clerk, FETCHING_BYTES);
+    return coordinator->fetches ? ERR_OK : why_set(why, ERR_MEMORY, "out of memory for the coordinator's tables");
+}
+
+static enum err listen_on(struct coordinator *coordinator, const struct loop_config *config, struct why *why)
+{
+    enum err err = wire_listen(coordinator->context, config->urls, config->urls_count, &coordinator->wire, why);
+    if (err)
+        return err;
+    snprintf(coordinator->url, sizeof coordinator->url, "%s", wire_endpoint(coordinator->wire, 0));
+    coordinator_note(coordinator, LOG_INFO, "LISTENING", "on %s, term %llu, state in %s", coordinator->url,
+                     (unsigned long long)store_term(coordinator->store), coordinator->state_dir);
+    return ERR_OK;
+}
+
+static enum err start(struct coordinator *coordinator, const struct loop_config *config, struct why *why)
+{
+    struct recovery *recovery = recovery_new(coordinator);
+    enum err err = recovery ? make_tables(coordinator, why) : why_set(why, ERR_MEMORY, "out of memory");
+    if (!err)
+        err = open_store(coordinator, recovery, why);
+    if (!err)
+        err = open_clerk(coordinator, why);
+    if (!err)
+        err = recovery_schedule(recovery, why);
+    if (!err)
+        err = listen_on(coordinator, config, why);
+    recovery_free(&recovery);
+    return err;
+}
+
+enum err loop_new(const struct loop_config *config, struct loop **loop, struct why *why)
+{
+    struct loop *fresh = calloc(1, sizeof *fresh);
+    if (!fresh)
+        return why_set(why, ERR_MEMORY, "out of memory");
+    configure(&fresh->coordinator, config);
+    fresh->swept_us = fresh->coordinator.now_us;
+    fresh->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    enum err err = fresh->stop_fd < 0 ? why_set_errno(why, ERR_SYSTEM, "no event descriptor") : start(&fresh->coordinator, config, why);
+    if (err)
+        loop_free(&fresh);
+    *loop = fresh;
+    return err;
+}
+
+/* The clerk and the store first: their threads may hold frames and bytes. Fetches last: ZeroMQ's threads count in it. */
+static void close_all(struct coordinator *coordinator)
+{
+    if (coordinator->clerk)
+        clerk_free(&coordinator->clerk);
+    if (coordinator->store)
+        store_free(&coordinator->store);
+    if (coordinator->wire)
+        wire_free(&coordinator->wire);
+    if (coordinator->context)
+        zmq_ctx_term(coordinator->context);
+    fetches_free(&coordinator->fetches);
+    if (coordinator->sched)
+        sched_free(&coordinator->sched);
+    peers_free(&coordinator->peers);
+    roster_free(&coordinator->roster);
+    jobs_free(&coordinator->jobs);
+    registry_free(&coordinator->registry);
+    outbox_free(&coordinator->outbox);
+    events_free(&coordinator->events);
+}
+
+void loop_free(struct loop **loop)
+{
+    if (!*loop)
+        return;
+    close_all(&(*loop)->coordinator);
+    if ((*loop)->stop_fd >= 0)
+        close((*loop)->stop_fd);
+    free(*loop);
+    *loop = NULL;
+}

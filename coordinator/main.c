@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+/* motley-coordinator - takes jobs from clients, gives work to workers, keeps what must not be lost. */
+#include "endpoint.h"
+#include "file.h"
+#include "log.h"
+#include "loop.h"
+#include "options.h"
+#include "wire.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define COORDINATOR_VERSION "0.1.0"
+
+struct settings {
+    const char *state_dir, *log_level;
+    struct option_list listen;
+    uint64_t heartbeat_us, silence_us;
+    bool check_config, dump_config, supervised, version, helped;
+    char state_path[4096], default_url[4096 + 32];
+};
+
+static struct loop *running; /* for the signal handler */
+
+static void on_signal(int number)
+{
+    (void)number;
+    if (running)
+        loop_stop(running);
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = { .sa_handler = on_signal };
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* A worker is a descriptor, and a thousand of them pass the usual soft limit. */
+static void raise_limits(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit))
+        log_debug("LIMITS", "the limit of open files stays as it is");
+}
+
+static enum err read_options(int argc, char **argv, struct settings *settings, struct why *why)
+{
+    const struct option_usage usage = {
+        .command = "motley-coordinator",
+        .synopsis = "[--state-dir DIR] [--listen URL]... [OPTION...]",
+        .about = "Takes jobs from clients, gives work to workers and keeps what must not be lost. `motley up` starts one for you; start "
+                 "it yourself to run it as a service. SIGTERM ends it: jobs go on when it is started again.",
+        .examples = "  motley-coordinator --state-dir /var/lib/motley --listen tcp://127.0.0.1:7117\n"
+                    "  motley-coordinator --check-config --listen tcp://127.0.0.1:7117\n",
+    };
+    const struct option_row rows[] = {
+        { "state-dir", 's', OPTION_TEXT, &settings->state_dir, "DIR", "where jobs and results are kept (default: $MOTLEY_STATE_DIR)" },
+        { "listen", 'l', OPTION_LIST, &settings->listen, "URL", "ipc:///path or tcp://127.0.0.1:PORT; may be repeated" },
+        { "heartbeat", 0, OPTION_DURATION, &settings->heartbeat_us, "TIME", "how often workers must say that they live (default 500ms)" },
+        { "silence", 0, OPTION_DURATION, &settings->silence_us, "TIME", "after which a silent worker is lost (default 3s)" },
+        { "log-level", 0, OPTION_TEXT, &settings->log_level, "LEVEL", "error, warn, info or debug (default info)" },
+        { "supervised", 0, OPTION_FLAG, &settings->supervised, NULL, "end when the process that started this one ends" },
+        { "check-config", 0, OPTION_FLAG, &settings->check_config, NULL, "say whether it could start like this, and end" },
+        { "dump-config", 0, OPTION_FLAG, &settings->dump_config, NULL, "print the settings in effect, and end" },
+        { "version", 0, OPTION_FLAG, &settings->version, NULL, "print the version, and end" },
+        { 0 }
+    };
+    size_t words_count;
+    return options_parse(&usage, rows, argc, argv, NULL, 0, &words_count, &settings->helped, why);
+}
+
+static enum err find_state_dir(struct settings *settings, struct why *why)
+{
+    char absolute[sizeof settings->state_path];
+    /* One rule for folders that were named and folders that were found: file_state_dir's. */
+    if (settings->state_dir) {
+        enum err err = file_absolute(settings->state_dir, absolute, sizeof absolute, why);
+        if (err)
+            return err;
+        if (setenv("MOTLEY_STATE_DIR", absolute, 1))
+            return why_set(why, ERR_MEMORY, "out of memory");
+    }
+    return file_state_dir(settings->state_path, sizeof settings->state_path, why);
+}
+
+static enum err check_urls(struct settings *settings, struct why *why)
+{
+    struct endpoint endpoint;
+    if (!settings->listen.count) {
+        snprintf(settings->default_url, sizeof settings->default_url, "ipc://%s/coordinator.sock", settings->state_path);
+        settings->listen.at[settings->listen.count++] = settings->default_url;
+    }
+    if (settings->listen.count > WIRE_URLS_MAX)
+        return why_set(why, ERR_USAGE, "--listen was given %zu times; at most %d", settings->listen.count, WIRE_URLS_MAX);
+    for (size_t i = 0; i < settings->listen.count; i++) {
+        enum err err = endpoint_parse(settings->listen.at[i], true, &endpoint, why);
+        if (err)
+            return err;
+    }
+    return ERR_OK;
+}
+
+static enum err check_settings(struct settings *settings, enum log_level *level, struct why *why)
+{
+    if (settings->log_level && !log_level_parse(settings->log_level, level))
+        return why_set(why, ERR_USAGE, "--log-level %s: use error, warn, info or debug", settings->log_level);
+    if (settings->heartbeat_us < 1000 || settings->heartbeat_us > 60000000)
+        return why_set(why, ERR_USAGE, "--heartbeat: between 1ms and 60s");
+    if (settings->silence_us < 2 * settings->heartbeat_us)
+        return why_set(why, ERR_USAGE, "--silence: at least twice the heartbeat of %.3f s", (double)settings->heartbeat_us / 1e6);
+    enum err err = find_state_dir(settings, why);
+    return err ? err : check_urls(settings, why);
+}
+
+static void dump(const struct settings *settings, enum log_level level)
+{
+    static const char *const levels[] = { "error", "warn", "info", "debug" };
+    printf("state_dir: %s\nlisten:\n", settings->state_path);
+    for (size_t i = 0; i < settings->listen.count; i++)
+        printf("  - %s\n", settings->listen.at[i]);
+    printf("heartbeat_seconds: %.3f\nsilence_seconds: %.3f\nlog_level: %s\nsupervised: %s\n", (double)settings->heartbeat_us / 1e6,
+           (double)settings->silence_us / 1e6, levels[level], settings->supervised ? "true" : "false");
+}
+
+/* The parent may have ended before the kernel was asked to tell. */
+static void follow_parent(void)
+{
+    pid_t parent = getppid();
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) || getppid() != parent)
+        raise(SIGTERM);
+}
+
+static enum err serve(const struct settings *settings, struct why *why)
+{
+    const struct loop_config config = { .state_dir = settings->state_path,
+                                        .urls = settings->listen.at,
+                                        .urls_count = (uint32_t)settings->listen.count,
+                                        .heartbeat_ms = (uint32_t)(settings->heartbeat_us / 1000),
+                                        .silence_us = settings->silence_us };
+    struct loop *loop;
+    raise_limits();
+    if (settings->supervised)
+        follow_parent();
+    enum err err = loop_new(&config, &loop, why);
+    if (err)
+        return err;
+    running = loop;
+    catch_signals();
+    err = loop_run(loop, why);
+    running = NULL;
+    loop_free(&loop);
+    if (!err)
+        log_info("STOPPED", "all that was accepted is kept in %s", settings->state_path);
+    return err;
+}
+
+static enum err act(int argc, char **argv, struct why *why)
+{
+    struct settings settings = { .heartbeat_us = 500 * 1000, .silence_us = 3 * 1000 * 1000 };
+    enum log_level level = LOG_INFO;
+    enum err err = read_options(argc, argv, &settings, why);
+    if (err || settings.helped)
+        return err;
+    if (settings.version) {
+        printf("motley-coordinator %s\n", COORDINATOR_VERSION);
+        return ERR_OK;
+    }
+    err = check_settings(&settings, &level, why);
+    if (err)
+        return err;
+    log_init("motley-coordinator", level, 2);
+    if (settings.dump_config)
+        dump(&settings, level);
+    else if (settings.check_config)
+        printf("ok\n");
+    else
+        return serve(&settings, why);
+    return ERR_OK;
+}
+
+int main(int argc, char **argv)
+{
+    struct why why;
+    enum err err = act(argc, argv, &why);
+    if (err)
+        fprintf(stderr, "motley-coordinator: %s\n", why.text);
+    return err_exit_code(err);
+}

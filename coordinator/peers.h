@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+/* peers - who is connected, by the number that the socket gave the connection: where its dialogue stands and what we know of
+ * it. A peer that was never heard of is DIALOGUE_NEW and has no entry. One owner; bounded. */
+#ifndef PEERS_H
+#define PEERS_H
+
+#include "dialogue.h"
+#include "wire.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct peer {
+    wire_peer id;
+    enum dialogue_state state;
+    uint32_t worker;              /* WORKER: its number in the roster */
+    bool same_host;               /* CLIENT: it read our nonce, so it may name paths */
+    uint32_t pieces;              /* FETCH or BLOB_PUT that it waits for */
+};
+
+struct peers;
+
+struct peers *peers_new(size_t max); /* NULL when out of memory */
+void peers_free(struct peers **peers);
+
+/* NULL when unknown. Valid until the next add or remove. */
+struct peer *peers_find(const struct peers *peers, wire_peer id);
+
+/* A fresh entry, or the present one; NULL when the table is full. */
+struct peer *peers_add(struct peers *peers, wire_peer id, enum dialogue_state state);
+
+void peers_remove(struct peers *peers, wire_peer id); /* nothing happens if it is not there */
+size_t peers_count(const struct peers *peers);
+
+#endif

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "registry.h"
+
+#include "ensure.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct model {
+    char *name, *version;
+    uint8_t *spec;
+    size_t size;
+};
+
+struct registry {
+    size_t count, capacity;
+    struct model *models;         /* by name, then version */
+    uint32_t files_count, files_capacity;
+    struct registry_file *files;
+    struct decoder *decoder;
+};
+
+struct registry *registry_new(void)
+{
+    struct registry *registry = calloc(1, sizeof *registry);
+    if (registry && !(registry->decoder = decoder_new()))
+        registry_free(&registry);
+    return registry;
+}
+
+static void model_fini(struct model *model)
+{
+    free(model->name);
+    free(model->version);
+    free(model->spec);
+}
+
+void registry_free(struct registry **registry)
+{
+    if (!*registry)
+        return;
+    for (size_t i = 0; i < (*registry)->count; i++)
+        model_fini(&(*registry)->models[i]);
+    free((*registry)->models);
+    free((*registry)->files);
+    if ((*registry)->decoder)
+        decoder_free(&(*registry)->decoder);
+    free(*registry);
+    *registry = NULL;
+}
+
+/* Versions as people read them: runs of digits compare as numbers, so that 1.10 is newer than 1.9. */
+static int compare_versions(const char *a, const char *b)
+{
+    while (*a && *b) {
+        if (isdigit((unsigned char)*a) && isdigit((unsigned char)*b)) {
+            while (*a == '0' && isdigit((unsigned char)a[1]))
+                a++;
+            while (*b == '0' && isdigit((unsigned char)b[1]))
+                b++;
+            size_t m = strspn(a, "0123456789"), n = strspn(b, "0123456789");
+            int order = m != n ? (m < n ? -1 : 1) : strncmp(a, b, m);
+            if (order)
+                return order;
+            a += m;
+            b += n;
+        } else if (*a != *b) {
+            return (unsigned char)*a < (unsigned char)*b ? -1 : 1;
+        } else {
+            a++;
+            b++;
+        }
+    }
+    return *a ? 1 : *b ? -1 : 0;
+}
+
+static int compare(const struct model *model, const char *name, const char *version)
+{
+    int order = strcmp(model->name, name);
+    if (!order)
+        order = compare_versions(model->version, version);
+    return order ? order : strcmp(model->version, version);
+}
+
+static size_t place(const struct registry *registry, const char *name, const char *version)
+{
+    size_t low = 0, high = registry->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compare(&registry->models[middle], name, version) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static enum err reserve(struct registry *registry, struct why *why)
+{
+    if (registry->count == REGISTRY_MODELS_MAX)
+        return why_set(why, ERR_LIMIT, "%d models are registered, which is the most", REGISTRY_MODELS_MAX);
+    if (registry->count < registry->capacity)
+        return ERR_OK;
+    size_t capacity = registry->capacity ? 2 * registry->capacity : 16;
+    struct model *models = realloc(registry->models, capacity * sizeof *models);
+    if (!models)
+        return why_set(why, ERR_MEMORY, "out of memory for %zu models", capacity);
+    registry->models = models;
+    registry->capacity = capacity;
+    return ERR_OK;
+}
+
+/* Takes fresh. */
+static void put(struct registry *registry, const struct model *fresh)
+{
+    size_t index = place(registry, fresh->name, fresh->version);
+    struct model *at = &registry->models[index];
+    if (index < registry->count && compare(at, fresh->name, fresh->version) == 0) {
+        model_fini(at);
+    } else {
+        memmove(at + 1, at, (registry->count - index) * sizeof *at);
+        registry->count++;
+    }
+    *at = *fresh;
+}
+
+enum err registry_add(struct registry *registry, const struct message_model_add *model, struct why *why)
+{
+    if (!*model->name)
+        return why_set(why, ERR_USAGE, "a model needs a name");
+    enum err err = reserve(registry, why);
+    if (err)
+        return err;
+    struct message message = { .type = MESSAGE_MODEL_ADD };
+    message.model_add = *model;
+    struct model fresh = { .name = strdup(model->name), .version = strdup(model->version) };
+    if (!fresh.name || !fresh.version || message_encode(&message, &fresh.spec, &fresh.size)) {
+        model_fini(&fresh);
+        return why_set(why, ERR_MEMORY, "out of memory for a model");
+    }
+    put(registry, &fresh);
+    return ERR_OK;
+}
+
+enum err registry_restore(struct registry *registry, const uint8_t *spec, size_t size, struct why *why)
+{
+    const struct message *message;
+    enum err err = decoder_decode(registry->decoder, spec, size, &message, why);
+    if (err)
+        return err;
+    if (message->type != MESSAGE_MODEL_ADD)
+        return why_set(why, ERR_FORMAT, "a model's record is a %s", message_name(message->type));
+    return registry_add(registry, &message->model_add, why);
+}
+
+size_t registry_count(const struct registry *registry) { return registry->count; }
+
+const struct message_model_add *registry_at(struct registry *registry, size_t index)
+{
+    ENSURE(index < registry->count);
+    const struct message *message;
+    /* Our own encoder made these bytes. */
+    enum err err = decoder_decode(registry->decoder, registry->models[index].spec, registry->models[index].size, &message, NULL);
+    ENSURE(!err);
+    return &message->model_add;
+}
+
+size_t registry_find(struct registry *registry, const char *which)
+{
+    for (size_t i = registry->count; i-- > 0;) {
+        const struct model *model = &registry->models[i];
+        size_t length = strlen(model->name);
+        if (strncmp(which, model->name, length) != 0)
+            continue;
+        if (!which[length])
+            return i;
+        if ((which[length] == ':' || which[length] == '@') && strcmp(which + length + 1, model->version) == 0)
+            return i;
+    }
+    return SIZE_MAX;
+}
+
+uint32_t registry_find_number(const struct registry *registry, const uint8_t blob[SHA256_BYTES])
+{
+    for (uint32_t i = 0; i < registry->files_count; i++)
+        if (memcmp(registry->files[i].blob, blob, SHA256_BYTES) == 0)
+            return i;
+    return REGISTRY_NONE;
+}
+
+uint32_t registry_number(struct registry *registry, const uint8_t blob[SHA256_BYTES])
+{
+    uint32_t number = registry_find_number(registry, blob);
+    if (number != REGISTRY_NONE)
+        return number;
+    if (registry->files_count == registry->files_capacity) {
+        uint32_t capacity = registry->files_capacity ? 2 * registry->files_capacity : 16;
+        struct registry_file *files = realloc(registry->files, capacity * sizeof *files);
+        if (!files)
+            return REGISTRY_NONE;
+        registry->files = files;
+        registry->files_capacity = capacity;
+    }
+    struct registry_file *file = &registry->files[registry->files_count];
+    memset(file, 0, sizeof *file);
+    memcpy(file->blob, blob, SHA256_BYTES);
+    return registry->files_count++;
+}
+
+struct registry_file *registry_file(const struct registry *registry, uint32_t number)
+{
+    ENSURE(number < registry->files_count);
+    return &registry->files[number];
+}

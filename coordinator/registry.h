@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+/* registry - the models that were added by name and version, and the small numbers by which the scheduler knows model files,
+ * added by name or not. One owner. */
+#ifndef REGISTRY_H
+#define REGISTRY_H
+
+#include "messages.h"
+#include "sha256.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { REGISTRY_NONE = UINT32_MAX, REGISTRY_MODELS_MAX = 100000 };
+
+/* A model file that some job uses or used. */
+struct registry_file {
+    uint8_t blob[SHA256_BYTES];   /* all zero = built-in */
+    char refused_by[NAME_MAX_BYTES];       /* the worker that last could not load it; "" = none */
+    char refusal[REASON_MAX_BYTES];        /* in its words */
+};
+
+struct registry;
+
+struct registry *registry_new(void); /* NULL when out of memory */
+void registry_free(struct registry **registry);
+
+/* Add, or replace the model of the same name and version. ERR_USAGE: it has no name; ERR_LIMIT; ERR_MEMORY. */
+MUST_USE enum err registry_add(struct registry *registry, const struct message_model_add *model, struct why *why);
+
+/* The same from the journal. ERR_FORMAT: not a MODEL_ADD of this version. */
+MUST_USE enum err registry_restore(struct registry *registry, const uint8_t *spec, size_t size, struct why *why);
+
+size_t registry_count(const struct registry *registry);
+
+/* Models by name, then version. A look: valid until the next call with the same registry. */
+const struct message_model_add *registry_at(struct registry *registry, size_t index);
+
+/* "name" (its newest version) or "name:version" or "name@version". SIZE_MAX: there is none. */
+size_t registry_find(struct registry *registry, const char *which);
+
+/* The number of a model file, given at first use; REGISTRY_NONE when out of memory. */
+uint32_t registry_number(struct registry *registry, const uint8_t blob[SHA256_BYTES]);
+uint32_t registry_find_number(const struct registry *registry, const uint8_t blob[SHA256_BYTES]); /* REGISTRY_NONE: not used */
+struct registry_file *registry_file(const struct registry *registry, uint32_t number);
+
+#endif

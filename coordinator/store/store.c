@@ -1,0 +1,645 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store.h"
+
+#include "ensure.h"
+#include "file.h"
+#include "journal.h"
+#include "log.h"
+#include "spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { NONCE_BYTES = 32, RANGES_MAX = 1024, RETRY_MS_MIN = 50, RETRY_MS_MAX = 1000 };
+
+struct op_list {
+    struct store_op *first, **end;
+};
+
+struct range {
+    uint64_t job, first, count;
+};
+
+struct store {
+    char state_dir[SPOOL_DIR_MAX + 1];
+    char nonce[2 * NONCE_BYTES + 1];
+    int lock_fd, event_fd;
+    uint64_t next_job; /* the loop's */
+
+    /* The thread's, between pthread_create and pthread_join. */
+    struct journal *journal;
+    struct spool *spool;
+    struct range ranges[RANGES_MAX]; /* done in this group, not yet in the journal */
+    size_t ranges_count;
+    bool thread_runs;
+    pthread_t thread;
+
+    pthread_mutex_t mutex; /* guards what follows */
+    pthread_cond_t wake;
+    struct op_list posted, reported;
+    uint64_t backlog_bytes;
+    bool stopping, signalled;
+    bool full, full_told, broken, broken_told;
+    struct why why; /* of full, broken */
+};
+
+/* ---- operations ---- */
+
+struct store_op *store_op_new(enum store_op_type type)
+{
+    struct store_op *op = calloc(1, sizeof *op);
+    if (op)
+        op->type = type;
+    return op;
+}
+
+void store_op_free(struct store_op **op)
+{
+    struct store_op *old = *op;
+    if (!old)
+        return;
+    if (old->release)
+        old->release(old->hint);
+    free(old->text);
+    free(old->text2);
+    free(old->blob);
+    free(old->refusal);
+    free(old);
+    *op = NULL;
+}
+
+static void list_init(struct op_list *list)
+{
+    list->first = NULL;
+    list->end = &list->first;
+}
+
+static void list_push(struct op_list *list, struct store_op *op)
+{
+    op->next = NULL;
+    *list->end = op;
+    list->end = &op->next;
+}
+
+static struct store_op *list_pop(struct op_list *list)
+{
+    struct store_op *op = list->first;
+    if (op && !(list->first = op->next))
+        list->end = &list->first;
+    return op;
+}
+
+/* Move all of from behind what is in to. */
+static void list_append(struct op_list *to, struct op_list *from)
+{
+    if (!from->first)
+        return;
+    *to->end = from->first;
+    to->end = from->end;
+    list_init(from);
+}
+
+static void list_clear(struct op_list *list)
+{
+    for (struct store_op *op; (op = list_pop(list)) != NULL;)
+        store_op_free(&op);
+}
+
+static uint64_t bytes_of(const struct store_op *op)
+{
+    uint64_t bytes = 0;
+    for (uint32_t k = 0; k < op->outputs_count && op->type == STORE_RESULT; k++)
+        bytes += op->rows_bytes[k];
+    return bytes;
+}
+
+/* ---- applying one operation; ERR_OK also when it was refused ---- */
+
+static enum err refuse(struct store_op *op, enum err err, const struct why *why)
+{
+    op->err = err;
+    op->refusal = malloc(sizeof *op->refusal);
+    if (op->refusal)
+        *op->refusal = *why;
+    return ERR_OK;
+}
+
+/* Failures that concern one request alone. ERR_FULL is not among them: the group waits for room. */
+static bool is_refusal(enum err err)
+{
+    return err == ERR_FORMAT || err == ERR_NOT_FOUND || err == ERR_REFUSED || err == ERR_LIMIT ||
+           err == ERR_FILE;
+}
+
+static enum err flush_ranges(struct store *store, struct why *why);
+
+static enum err remember_done(struct store *store, const struct store_op *op, struct why *why)
+{
+    struct range *last = store->ranges_count ? &store->ranges[store->ranges_count - 1] : NULL;
+    if (op->count == 0)
+        return ERR_OK;
+    if (last && last->job == op->job && last->first + last->count == op->first) {
+        last->count += op->count;
+        return ERR_OK;
+    }
+    enum err err = store->ranges_count == RANGES_MAX ? flush_ranges(store, why) : ERR_OK;
+    if (err == ERR_OK)
+        store->ranges[store->ranges_count++] = (struct range){ op->job, op->first, op->count };
+    return err;
+}
+
+static int compare_ranges(const void *a, const void *b)
+{
+    const struct range *x = a, *y = b;
+    if (x->job != y->job)
+        return x->job < y->job ? -1 : 1;
+    return x->first < y->first ? -1 : x->first > y->first;
+}
+
+/* Results of a group mostly touch each other: what is merged here is one change of the journal and not many.
+ */
+static enum err flush_ranges(struct store *store, struct why *why)
+{
+    struct range *ranges = store->ranges;
+    size_t count = store->ranges_count;
+    store->ranges_count = 0;
+    if (count > 1)
+        qsort(ranges, count, sizeof ranges[0], compare_ranges);
+    for (size_t i = 0; i < count;) {
+        struct range range = ranges[i++];
+        for (; i < count && ranges[i].job == range.job && ranges[i].first == range.first + range.count; i++)
+            range.count += ranges[i].count;
+        enum err err = journal_done(store->journal, range.job, range.first, range.count, why);
+        if (err != ERR_OK)
+            return err;
+    }
+    return ERR_OK;
+}
+
+static enum err apply_job_add(struct store *store, struct store_op *op, struct why *why)
+{
+    struct spool_shape shape = { .job = op->job, .samples = op->samples, .outputs_count = op->outputs_count };
+    if (op->job == 0 || op->job >= INT64_MAX || op->samples > INT64_MAX ||
+        op->outputs_count > STORE_OUTPUTS_MAX)
+        return why_set(why, ERR_LIMIT, "job %" PRIu64 ": its number, samples or outputs are out of range",
+                       op->job);
+    bool there = false;
+    enum err err = journal_find_job(store->journal, op->job, &there, why);
+    if (err != ERR_OK || there)
+        return there ? why_set(why, ERR_REFUSED, "job %" PRIu64 " is there already", op->job) : err;
+    memcpy(shape.outputs, op->outputs, sizeof shape.outputs);
+    err = spool_reserve(store->spool, &shape, why);
+    if (err == ERR_FULL) /* it may never fit: it must not hold up the others */
+        return refuse(op, err, why);
+    return err == ERR_OK ? journal_job_add(store->journal, op, why) : err;
+}
+
+static enum err apply_result(struct store *store, struct store_op *op, struct why *why)
+{
+    enum err err = ERR_OK;
+    if (!spool_knows(store->spool, op->job)) {
+        struct spool_shape shape;
+        err = journal_shape(store->journal, op->job, &shape, why);
+        if (err == ERR_OK)
+            err = spool_learn(store->spool, &shape, why);
+    }
+    if (err == ERR_OK)
+        err = spool_write(store->spool, op, why);
+    return err == ERR_OK ? remember_done(store, op, why) : err;
+}
+
+/* The files go after the commit: a job that comes back by a rollback needs them. */
+static enum err apply_drop(struct store *store, struct store_op *op, struct why *why)
+{
+    enum err err = flush_ranges(store, why);
+    if (err == ERR_OK)
+        err = journal_job_drop(store->journal, op->job, why);
+    if (err == ERR_OK)
+        spool_forget(store->spool, op->job);
+    return err;
+}
+
+static enum err apply(struct store *store, struct store_op *op, struct why *why)
+{
+    switch (op->type) {
+    case STORE_JOB_ADD: return apply_job_add(store, op, why);
+    case STORE_JOB_MARK: return journal_job_mark(store->journal, op, why);
+    case STORE_RESULT: return apply_result(store, op, why);
+    case STORE_FAILURE: return journal_failure(store->journal, op, why);
+    case STORE_TALLY: return journal_tally(store->journal, op, why);
+    case STORE_MODEL_ADD: return journal_model_add(store->journal, op, why);
+    case STORE_JOB_DROP: return apply_drop(store, op, why);
+    }
+    return why_set(why, ERR_REFUSED, "the store knows no operation %d", (int)op->type);
+}
+
+/* ---- a group ---- */
+
+static enum err apply_group(struct store *store, const struct op_list *group, struct why *why)
+{
+    for (struct store_op *op = group->first; op; op = op->next) {
+        enum err err = apply(store, op, why);
+        if (is_refusal(err))
+            err = refuse(op, err, why);
+        if (err != ERR_OK)
+            return err;
+    }
+    return flush_ranges(store, why);
+}
+
+static void forget_refusals(const struct op_list *group)
+{
+    for (struct store_op *op = group->first; op; op = op->next) {
+        free(op->refusal);
+        op->refusal = NULL;
+        op->err = ERR_OK;
+    }
+}
+
+static void remove_dropped(struct store *store, const struct op_list *group)
+{
+    struct why why;
+    for (struct store_op *op = group->first; op; op = op->next)
+        if (op->type == STORE_JOB_DROP && op->err == ERR_OK &&
+            spool_remove(store->spool, op->job, &why) != ERR_OK)
+            log_warn("SPOOL-LEFT", "%s; it goes at the next start", why.text);
+}
+
+/* The order is the design: bytes, their sync, ranges, their sync. */
+static enum err write_group(struct store *store, const struct op_list *group, struct why *why)
+{
+    forget_refusals(group);
+    store->ranges_count = 0;
+    enum err err = journal_begin(store->journal, why);
+    if (err == ERR_OK)
+        err = apply_group(store, group, why);
+    if (err == ERR_OK)
+        err = spool_sync(store->spool, why);
+    if (err == ERR_OK)
+        err = journal_commit(store->journal, why);
+    if (err == ERR_OK) {
+        remove_dropped(store, group);
+        return ERR_OK;
+    }
+    journal_rollback(store->journal);
+    spool_abort(store->spool);
+    return err;
+}
+
+/* ---- the thread ---- */
+
+static bool has_news(const struct store *store)
+{
+    return store->reported.first || store->full != store->full_told || (store->broken && !store->broken_told);
+}
+
+/* The descriptor is readable exactly while there is news. Under the mutex. */
+static void update_signal(struct store *store)
+{
+    uint64_t number = 1;
+    bool news = has_news(store);
+    if (news == store->signalled)
+        return;
+    ssize_t moved =
+        news ? write(store->event_fd, &number, sizeof number) : read(store->event_fd, &number, sizeof number);
+    ENSURE(moved == (ssize_t)sizeof number);
+    store->signalled = news;
+}
+
+/* Wait for operations; false when it is time to stop and none is left. */
+static bool take_group(struct store *store, struct op_list *group)
+{
+    pthread_mutex_lock(&store->mutex);
+    while (!store->posted.first && !store->stopping)
+        pthread_cond_wait(&store->wake, &store->mutex);
+    list_append(group, &store->posted);
+    pthread_mutex_unlock(&store->mutex);
+    return group->first != NULL;
+}
+
+static struct timespec deadline_in(int ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += (long)ms * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    return until;
+}
+
+/* Tell that there is no room and wait for a while; false when it is time to stop. */
+static bool wait_for_room(struct store *store, int ms, const struct why *why)
+{
+    struct timespec until = deadline_in(ms);
+    pthread_mutex_lock(&store->mutex);
+    store->full = true;
+    store->why = *why;
+    update_signal(store);
+    while (!store->stopping && pthread_cond_timedwait(&store->wake, &store->mutex, &until) != ETIMEDOUT)
+        continue;
+    bool goes_on = !store->stopping;
+    pthread_mutex_unlock(&store->mutex);
+    return goes_on;
+}
+
+/* ERR_FULL only when it is time to stop. */
+static enum err write_until_room(struct store *store, const struct op_list *group, struct why *why)
+{
+    int wait_ms = RETRY_MS_MIN;
+    bool goes_on = true;
+    for (;;) {
+        enum err err = write_group(store, group, why);
+        if (err != ERR_FULL || !goes_on)
+            return err;
+        goes_on = wait_for_room(store, wait_ms, why);
+        wait_ms = wait_ms * 2 < RETRY_MS_MAX ? wait_ms * 2 : RETRY_MS_MAX;
+    }
+}
+
+static void report_group(struct store *store, struct op_list *group)
+{
+    pthread_mutex_lock(&store->mutex);
+    store->full = false;
+    list_append(&store->reported, group);
+    update_signal(store);
+    pthread_mutex_unlock(&store->mutex);
+}
+
+static void report_broken(struct store *store, const struct why *why)
+{
+    pthread_mutex_lock(&store->mutex);
+    store->broken = true;
+    store->why = *why;
+    update_signal(store);
+    pthread_mutex_unlock(&store->mutex);
+}
+
+/* Operations are freed on the loop's thread only, as their release is promised to be called there. */
+static void give_back(struct store *store, struct op_list *group)
+{
+    pthread_mutex_lock(&store->mutex);
+    list_append(group, &store->posted);
+    list_append(&store->posted, group);
+    pthread_mutex_unlock(&store->mutex);
+}
+
+static void *thread_main(void *argument)
+{
+    struct store *store = argument;
+    struct op_list group;
+    struct why why = { "" };
+    enum err err = ERR_OK;
+    list_init(&group);
+    while (err == ERR_OK && take_group(store, &group)) {
+        err = write_until_room(store, &group, &why);
+        if (err == ERR_OK)
+            report_group(store, &group);
+    }
+    if (err == ERR_FULL)
+        log_warn("STORE-FULL", "%s; what was not yet acknowledged is dropped", why.text);
+    else if (err != ERR_OK)
+        report_broken(store, &why);
+    give_back(store, &group);
+    return NULL;
+}
+
+/* ---- opening ---- */
+
+static enum err lock_held(const char *path, int fd, struct why *why)
+{
+    char holder[300] = "";
+    ssize_t got = pread(fd, holder, sizeof holder - 1, 0);
+    holder[got > 0 ? got : 0] = 0;
+    holder[strcspn(holder, "\n")] = 0;
+    return why_set(why, ERR_REFUSED,
+                   "%s: another coordinator uses this state directory (%s); stop it, or set MOTLEY_STATE_DIR "
+                   "to another folder",
+                   path, *holder ? holder : "it has not said who it is");
+}
+
+static enum err take_lock(struct store *store, struct why *why)
+{
+    char path[SPOOL_PATH_MAX], host[256] = "", text[320];
+    snprintf(path, sizeof path, "%s/lock", store->state_dir);
+    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (store->lock_fd < 0)
+        return why_set_errno(why, ERR_FILE, "%s: cannot be opened", path);
+    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0)
+        return errno == EWOULDBLOCK ? lock_held(path, store->lock_fd, why)
+                                    : why_set_errno(why, ERR_FILE, "%s: cannot be locked", path);
+    if (gethostname(host, sizeof host - 1) != 0)
+        snprintf(host, sizeof host, "?");
+    int length = snprintf(text, sizeof text, "host %s, pid %ld\n", host, (long)getpid());
+    if (ftruncate(store->lock_fd, 0) != 0)
+        return why_set_errno(why, ERR_FILE, "%s: cannot be written", path);
+    return file_pwrite(store->lock_fd, text, (size_t)length, 0, path, why);
+}
+
+static enum err write_nonce(struct store *store, struct why *why)
+{
+    char path[SPOOL_PATH_MAX];
+    uint8_t bytes[NONCE_BYTES];
+    snprintf(path, sizeof path, "%s/nonce", store->state_dir);
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        return why_set_errno(why, ERR_SYSTEM, "the system gives no random bytes");
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(store->nonce + 2 * i, 3, "%02x", bytes[i]);
+    return file_replace(path, store->nonce, sizeof store->nonce - 1, 0600, why);
+}
+
+static bool keeps_job(void *context, uint64_t job)
+{
+    struct store *store = context;
+    struct why why;
+    bool there = true;
+    return journal_find_job(store->journal, job, &there, &why) != ERR_OK || there;
+}
+
+static enum err open_files(struct store *store, const struct store_recovery *recovery, struct why *why)
+{
+    char path[SPOOL_PATH_MAX];
+    enum err err = take_lock(store, why);
+    if (err != ERR_OK)
+        return err;
+    snprintf(path, sizeof path, "%s/journal.sqlite3", store->state_dir);
+    err = journal_open(path, &store->journal, why);
+    if (err == ERR_OK && recovery)
+        err = journal_recover(store->journal, recovery, why);
+    if (err == ERR_OK)
+        err = spool_new(store->state_dir, &store->spool, why);
+    if (err == ERR_OK)
+        err = spool_sweep(store->spool, keeps_job, store, why);
+    return err == ERR_OK ? write_nonce(store, why) : err;
+}
+
+static void init_waiting(struct store *store)
+{
+    pthread_condattr_t attributes;
+    pthread_mutex_init(&store->mutex, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&store->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+    list_init(&store->posted);
+    list_init(&store->reported);
+}
+
+static enum err start(struct store *store, const struct store_recovery *recovery, struct why *why)
+{
+    enum err err = open_files(store, recovery, why);
+    if (err != ERR_OK)
+        return err;
+    store->next_job = journal_next_job(store->journal);
+    store->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (store->event_fd < 0)
+        return why_set_errno(why, ERR_SYSTEM, "the store cannot make an eventfd");
+    errno = pthread_create(&store->thread, NULL, thread_main, store);
+    if (errno != 0)
+        return why_set_errno(why, ERR_SYSTEM, "the store cannot start its thread");
+    store->thread_runs = true;
+    return ERR_OK;
+}
+
+enum err store_open(const char *state_dir, const struct store_recovery *recovery, struct store **store,
+                    struct why *why)
+{
+    *store = NULL;
+    if (strlen(state_dir) > SPOOL_DIR_MAX)
+        return why_set(why, ERR_LIMIT,
+                       "%.100s...: the state directory's path is longer than %d bytes; choose a shorter one",
+                       state_dir, SPOOL_DIR_MAX);
+    struct store *fresh = calloc(1, sizeof *fresh);
+    if (!fresh)
+        return why_set(why, ERR_MEMORY, "no memory for the store");
+    snprintf(fresh->state_dir, sizeof fresh->state_dir, "%s", state_dir);
+    fresh->lock_fd = fresh->event_fd = -1;
+    init_waiting(fresh);
+    enum err err = start(fresh, recovery, why);
+    if (err == ERR_OK)
+        *store = fresh;
+    else
+        store_free(&fresh);
+    return err;
+}
+
+static void stop_thread(struct store *store)
+{
+    if (!store->thread_runs)
+        return;
+    pthread_mutex_lock(&store->mutex);
+    store->stopping = true;
+    pthread_cond_signal(&store->wake);
+    pthread_mutex_unlock(&store->mutex);
+    pthread_join(store->thread, NULL);
+}
+
+void store_free(struct store **store)
+{
+    struct store *old = *store;
+    if (!old)
+        return;
+    stop_thread(old);
+    list_clear(&old->posted);
+    list_clear(&old->reported);
+    spool_free(&old->spool);
+    journal_close(&old->journal);
+    if (old->event_fd >= 0)
+        close(old->event_fd);
+    if (old->lock_fd >= 0)
+        close(old->lock_fd);
+    pthread_cond_destroy(&old->wake);
+    pthread_mutex_destroy(&old->mutex);
+    free(old);
+    *store = NULL;
+}
+
+/* ---- the loop's side ---- */
+
+uint64_t store_term(const struct store *store) { return journal_term(store->journal); }
+
+uint64_t store_next_job(const struct store *store) { return store->next_job; }
+
+const uint8_t *store_mac_key(const struct store *store) { return journal_mac_key(store->journal); }
+
+const char *store_nonce(const struct store *store) { return store->nonce; }
+
+int store_fd(const struct store *store) { return store->event_fd; }
+
+void store_post(struct store *store, struct store_op **op)
+{
+    struct store_op *taken = *op;
+    *op = NULL;
+    if (taken->type == STORE_JOB_ADD && taken->job >= store->next_job)
+        store->next_job = taken->job + 1;
+    pthread_mutex_lock(&store->mutex);
+    store->backlog_bytes += bytes_of(taken);
+    list_push(&store->posted, taken);
+    pthread_cond_signal(&store->wake);
+    pthread_mutex_unlock(&store->mutex);
+}
+
+uint64_t store_backlog_bytes(const struct store *store)
+{
+    /* The mutex is no part of what the caller sees as constant. */
+    struct store *unlocked = (struct store *)(uintptr_t)store;
+    pthread_mutex_lock(&unlocked->mutex);
+    uint64_t bytes = store->backlog_bytes;
+    pthread_mutex_unlock(&unlocked->mutex);
+    return bytes;
+}
+
+static void describe_done(struct store_event *event, struct store_op *op)
+{
+    event->type = STORE_DONE;
+    event->op = op;
+    event->err = op->err;
+    if (op->refusal)
+        event->why = *op->refusal;
+    else if (op->err != ERR_OK)
+        (void)why_set(&event->why, op->err, "the operation was refused (%s)", err_name(op->err));
+}
+
+/* Under the mutex. */
+static bool next_event(struct store *store, struct store_event *event)
+{
+    if (store->full != store->full_told) {
+        store->full_told = store->full;
+        event->type = store->full ? STORE_FULL : STORE_RESUMED;
+        if (store->full)
+            event->why = store->why;
+        return true;
+    }
+    struct store_op *op = list_pop(&store->reported);
+    if (op) {
+        store->backlog_bytes -= bytes_of(op);
+        describe_done(event, op);
+        return true;
+    }
+    if (!store->broken || store->broken_told)
+        return false;
+    store->broken_told = true;
+    event->type = STORE_BROKEN;
+    event->err = ERR_SYSTEM;
+    event->why = store->why;
+    return true;
+}
+
+bool store_receive(struct store *store, struct store_event *event)
+{
+    memset(event, 0, sizeof *event);
+    pthread_mutex_lock(&store->mutex);
+    bool received = next_event(store, event);
+    update_signal(store);
+    pthread_mutex_unlock(&store->mutex);
+    return received;
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+/* waiting - for what a job waits, in words for people. Pure. */
+#ifndef WAITING_H
+#define WAITING_H
+
+#include "sched.h"
+#include "view.h"
+
+#include <stdbool.h>
+
+enum { WAITING_MAX = 1024 };
+
+/* False: it waits for nothing. look: its state in the scheduler. */
+bool waiting_text(const struct view *view, const struct record *record, const struct sched_job_look *look, char text[WAITING_MAX]);
+
+#endif

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+/* watch - which peers' connections have closed: a ROUTER does not tell, so a socket monitor's events are
+ * joined with messages.
+ *
+ * The monitor names connections by file descriptor, a message names its peer and (ZMQ_SRCFD) the descriptor
+ * that it came through. A descriptor is used again by the next connection, so what is known about it is kept
+ * in step:
+ *   - The I/O thread queues a connection's ACCEPTED before its first message can arrive, and its DISCONNECTED
+ * before it closes the descriptor. So when a message shows a peer that is not the descriptor's known one, the
+ * events queued by then are read first: the former peer's end is among them.
+ *   - A peer may be gone by the time that its first message is read: its descriptor is then closed, or open
+ * for another. Routing ids grow with each connection (libzmq counts them up), so an id older than the known
+ * one never displaces it. What remains: a connection that dies unread-from on a descriptor that a silent
+ * third one took over is noticed only when that one speaks or ends, and a host that vanishes from the network
+ * closes nothing. The application's heartbeat covers both: watch makes loss known at once in the usual cases,
+ * and it never takes a living peer for a lost one.
+ *
+ * Not thread-safe: one owner, the socket's. */
+#ifndef WATCH_H
+#define WATCH_H
+
+#include "err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct watch;
+
+/* Monitor socket (before it is bound or connected). routed: a ROUTER, peers by descriptor; else a DEALER,
+ * whose one peer is 0. */
+MUST_USE enum err watch_new(void *context, void *socket, bool routed, struct watch **watch, struct why *why);
+void watch_free(struct watch **watch); /* before the socket is closed */
+
+void *watch_socket(const struct watch *watch); /* for zmq_poll: readable when events wait */
+
+/* A message of peer came through fd (-1 = unknown: the peer is not watched). */
+void watch_seen(struct watch *watch, uint64_t peer, int fd);
+
+/* Read all waiting events. */
+void watch_drain(struct watch *watch);
+
+/* The next peer whose connection closed; each is told once. */
+bool watch_lost(struct watch *watch, uint64_t *peer);
+
+#endif

@@ -1,0 +1,448 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "wire.h"
+
+#include "endpoint.h"
+#include "ensure.h"
+#include "watch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum {
+    ROUTING_ID_BYTES = 5, /* what ROUTER makes: a zero and a big-endian counter */
+
+    /* Whole messages per peer. Credit keeps the queues far below; these bound the memory if it fails.
+     * Receiving, a full queue stops reading and TCP holds the peer back: nothing is lost, so it is small.
+     * Sending, a full queue is ERR_FULL and costs the peer its connection's standing, so it is large enough
+     * for every message that its credit allows. */
+    RECEIVE_QUEUE = 128,
+    SEND_QUEUE = 1024,
+};
+
+#define PEER_BIT ((wire_peer)1 << 32) /* so that the counter's 0 is a peer too */
+
+struct wire {
+    void *socket;
+    bool routed; /* ROUTER */
+    struct watch *watch;
+    struct decoder *decoder;
+    uint32_t endpoints_count;
+    char endpoints[WIRE_URLS_MAX][ENDPOINT_MAX];
+    zmq_msg_t body;    /* of the last message received: its byte fields point into it */
+    zmq_msg_t *frames; /* PAYLOAD_FRAMES_MAX; those below frames_count are initialised */
+    uint32_t frames_count;
+};
+
+/* ---- options ---- */
+
+struct option {
+    int name, value;
+};
+
+static const struct option options_of_all[] = {
+    { ZMQ_LINGER, 1000 },        { ZMQ_RCVHWM, RECEIVE_QUEUE }, { ZMQ_SNDHWM, SEND_QUEUE },
+    { ZMQ_HANDSHAKE_IVL, 3000 }, { ZMQ_HEARTBEAT_IVL, 1000 },   { ZMQ_HEARTBEAT_TIMEOUT, 3000 },
+    { ZMQ_HEARTBEAT_TTL, 3000 },
+};
+static const struct option options_of_server[] = {
+    { ZMQ_ROUTER_MANDATORY, 1 },
+    { ZMQ_BACKLOG, 1024 },
+};
+static const struct option options_of_client[] = {
+    { ZMQ_IMMEDIATE, 1 },
+    { ZMQ_RECONNECT_IVL, 50 },
+    { ZMQ_RECONNECT_IVL_MAX, 2000 },
+};
+
+static enum err refused_by_zmq(struct why *why, const char *what, const char *where)
+{
+    return why_set(why, ERR_SYSTEM, "%s %.200s: %s", what, where, zmq_strerror(zmq_errno()));
+}
+
+static enum err set_options(void *socket, const struct option *options, size_t count, struct why *why)
+{
+    for (size_t i = 0; i < count; i++)
+        if (zmq_setsockopt(socket, options[i].name, &options[i].value, sizeof options[i].value) != 0)
+            return refused_by_zmq(why, "cannot set up a socket", "(option)");
+    return ERR_OK;
+}
+
+#define SET(socket, options, why) set_options(socket, options, sizeof(options) / sizeof(options)[0], why)
+
+static enum err set_all_options(void *socket, bool routed, struct why *why)
+{
+    int64_t frame_bytes_max = PAYLOAD_BYTES_MAX;
+    if (zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &frame_bytes_max, sizeof frame_bytes_max) != 0)
+        return refused_by_zmq(why, "cannot set up a socket", "(largest frame)");
+    enum err err = SET(socket, options_of_all, why);
+    if (err == ERR_OK)
+        err = routed ? SET(socket, options_of_server, why) : SET(socket, options_of_client, why);
+    return err;
+}
+
+/* ---- life ---- */
+
+static enum err wire_new(void *context, bool routed, struct wire **wire, struct why *why)
+{
+    struct wire *made = calloc(1, sizeof *made);
+    *wire = made;
+    if (!made)
+        return why_set(why, ERR_MEMORY, "no memory for a socket");
+    made->routed = routed;
+    (void)zmq_msg_init(&made->body);
+    made->decoder = decoder_new();
+    made->frames = malloc(PAYLOAD_FRAMES_MAX * sizeof *made->frames);
+    if (!made->decoder || !made->frames)
+        return why_set(why, ERR_MEMORY, "no memory for a socket");
+    made->socket = zmq_socket(context, routed ? ZMQ_ROUTER : ZMQ_DEALER);
+    if (!made->socket)
+        return refused_by_zmq(why, "cannot make", "a socket");
+    enum err err = set_all_options(made->socket, routed, why);
+    return err == ERR_OK ? watch_new(context, made->socket, routed, &made->watch, why) : err;
+}
+
+static void close_frames(struct wire *wire)
+{
+    while (wire->frames_count > 0)
+        (void)zmq_msg_close(&wire->frames[--wire->frames_count]);
+}
+
+void wire_free(struct wire **wire)
+{
+    struct wire *it = *wire;
+    if (!it)
+        return;
+    close_frames(it);
+    (void)zmq_msg_close(&it->body);
+    watch_free(&it->watch);
+    if (it->socket)
+        (void)zmq_close(it->socket);
+    decoder_free(&it->decoder);
+    free(it->frames);
+    free(it);
+    *wire = NULL;
+}
+
+/* Does someone serve this path? zmq_bind would unlink it and take its place without a word. */
+static bool is_served(const char *path)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    bool served = connect(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+    (void)close(fd);
+    return served;
+}
+
+static enum err bind_one(struct wire *wire, const char *url, struct why *why)
+{
+    struct endpoint endpoint;
+    enum err err = endpoint_parse(url, true, &endpoint, why);
+    if (err != ERR_OK)
+        return err;
+    if (endpoint.path && is_served(endpoint.path))
+        return why_set(why, ERR_SYSTEM,
+                       "%.200s: another process listens there; stop it or choose another path", url);
+    int ipv6 = endpoint.ipv6;
+    (void)zmq_setsockopt(wire->socket, ZMQ_IPV6, &ipv6, sizeof ipv6);
+    if (zmq_bind(wire->socket, endpoint.url) != 0)
+        return refused_by_zmq(why, "cannot listen on", url);
+    if (endpoint.path && chmod(endpoint.path, 0600) != 0)
+        return why_set_errno(why, ERR_SYSTEM, "cannot protect %.200s", url);
+    size_t size = ENDPOINT_MAX;
+    if (zmq_getsockopt(wire->socket, ZMQ_LAST_ENDPOINT, wire->endpoints[wire->endpoints_count], &size) != 0)
+        return refused_by_zmq(why, "cannot ask for the endpoint of", url);
+    wire->endpoints_count++;
+    return ERR_OK;
+}
+
+enum err wire_listen(void *context, const char *const *urls, uint32_t urls_count, struct wire **wire,
+                     struct why *why)
+{
+    *wire = NULL;
+    if (urls_count == 0 || urls_count > WIRE_URLS_MAX)
+        return why_set(why, ERR_USAGE, "%u addresses to listen on; 1 to %d are possible", urls_count,
+                       WIRE_URLS_MAX);
+    enum err err = wire_new(context, true, wire, why);
+    for (uint32_t i = 0; i < urls_count && err == ERR_OK; i++)
+        err = bind_one(*wire, urls[i], why);
+    if (err != ERR_OK)
+        wire_free(wire);
+    return err;
+}
+
+enum err wire_connect(void *context, const char *url, struct wire **wire, struct why *why)
+{
+    struct endpoint endpoint;
+    *wire = NULL;
+    enum err err = endpoint_parse(url, false, &endpoint, why);
+    if (err == ERR_OK)
+        err = wire_new(context, false, wire, why);
+    if (err == ERR_OK) {
+        int ipv6 = endpoint.ipv6;
+        (void)zmq_setsockopt((*wire)->socket, ZMQ_IPV6, &ipv6, sizeof ipv6);
+        if (zmq_connect((*wire)->socket, endpoint.url) != 0)
+            err = refused_by_zmq(why, "cannot connect to", url);
+    }
+    if (err != ERR_OK)
+        wire_free(wire);
+    return err;
+}
+
+void *wire_socket(const struct wire *wire) { return wire->socket; }
+
+void *wire_monitor_socket(const struct wire *wire) { return watch_socket(wire->watch); }
+
+const char *wire_endpoint(const struct wire *wire, uint32_t index)
+{
+    return index < wire->endpoints_count ? wire->endpoints[index] : "";
+}
+
+/* ---- sending ---- */
+
+static enum err send_error(void)
+{
+    switch (zmq_errno()) {
+    case EAGAIN: return ERR_FULL;
+    case EHOSTUNREACH: return ERR_UNREACHABLE;
+    default: return ERR_SYSTEM;
+    }
+}
+
+static enum err send_part(void *socket, zmq_msg_t *part, bool more)
+{
+    if (zmq_msg_send(part, socket, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)) >= 0)
+        return ERR_OK;
+    enum err err = send_error();
+    (void)zmq_msg_close(part);
+    return err;
+}
+
+static enum err send_peer(struct wire *wire, wire_peer peer)
+{
+    zmq_msg_t part;
+    if (!wire->routed)
+        return ERR_OK;
+    uint8_t id[ROUTING_ID_BYTES];
+    for (int i = ROUTING_ID_BYTES - 1; i >= 0; i--, peer >>= 8)
+        id[i] = i > 0 ? (uint8_t)peer : 0;
+    if (zmq_msg_init_size(&part, sizeof id) != 0)
+        return ERR_MEMORY;
+    memcpy(zmq_msg_data(&part), id, sizeof id);
+    return send_part(wire->socket, &part, true);
+}
+
+static void release_body(void *bytes, void *hint)
+{
+    (void)hint;
+    free(bytes);
+}
+
+static enum err frame_to_part(const struct wire_frame *frame, zmq_msg_t *part)
+{
+    if (frame->release) {
+        void *bytes = (void *)(uintptr_t)frame->bytes;
+        if (zmq_msg_init_data(part, bytes, frame->size, frame->release, frame->hint) == 0)
+            return ERR_OK;
+        frame->release(bytes, frame->hint);
+        return ERR_MEMORY;
+    }
+    if (zmq_msg_init_size(part, frame->size) != 0)
+        return ERR_MEMORY;
+    if (frame->size > 0)
+        memcpy(zmq_msg_data(part), frame->bytes, frame->size);
+    return ERR_OK;
+}
+
+static enum err send_frame(struct wire *wire, const struct wire_frame *frame, bool more)
+{
+    zmq_msg_t part;
+    enum err err = frame_to_part(frame, &part);
+    return err == ERR_OK ? send_part(wire->socket, &part, more) : err;
+}
+
+/* The frames are given away whatever happens. */
+static void drop_frames(const struct wire_frame *frames, uint32_t frames_count)
+{
+    for (uint32_t i = 0; i < frames_count; i++)
+        if (frames[i].release)
+            frames[i].release((void *)(uintptr_t)frames[i].bytes, frames[i].hint);
+}
+
+/* A message of which a part went out cannot be taken back. Empty parts end it, one more than it had frames to come, so that the
+ * receiver counts too many and refuses it. Only the lack of memory for a part leads here: ZeroMQ refuses a
+ * message at its first part or not at all. */
+static void end_torn(struct wire *wire, uint32_t frames_missing)
+{
+    for (uint32_t i = 0; i <= frames_missing; i++) {
+        zmq_msg_t part;
+        (void)zmq_msg_init(&part);
+        (void)send_part(wire->socket, &part, i < frames_missing);
+    }
+}
+
+/* Body and frames, the routing id being out. */
+static enum err send_rest(struct wire *wire, const struct wire_frame *body, const struct wire_frame *frames,
+                          uint32_t frames_count)
+{
+    enum err err = send_frame(wire, body, frames_count > 0);
+    bool begun = wire->routed || err == ERR_OK;
+    uint32_t sent = 0;
+    for (; sent < frames_count && err == ERR_OK; sent++)
+        err = send_frame(wire, &frames[sent], sent + 1 < frames_count);
+    if (err == ERR_OK)
+        return ERR_OK;
+    drop_frames(frames + sent, frames_count - sent);
+    if (begun)
+        end_torn(wire, frames_count + 1);
+    return err;
+}
+
+static enum err send_all(struct wire *wire, wire_peer peer, const struct wire_frame *body,
+                         const struct wire_frame *frames, uint32_t frames_count)
+{
+    enum err err = send_peer(wire, peer);
+    if (err == ERR_OK)
+        return send_rest(wire, body, frames, frames_count);
+    drop_frames(body, 1);
+    drop_frames(frames, frames_count);
+    return err;
+}
+
+static void check_sent(const struct message *message, const struct wire_frame *frames, uint32_t frames_count)
+{
+    size_t bytes = 0;
+    struct why why;
+    ENSURE(frames_count <= PAYLOAD_FRAMES_MAX);
+    if (message_frames_check(message, frames_count, &why) != ERR_OK)
+        ensure_failed(why.text, __FILE__, __LINE__);
+    for (uint32_t i = 0; i < frames_count; i++) {
+        ENSURE(frames[i].size <= PAYLOAD_BYTES_MAX);
+        bytes += frames[i].size;
+    }
+    ENSURE(bytes <= MESSAGE_BYTES_MAX - BODY_BYTES_MAX);
+}
+
+enum err wire_send(struct wire *wire, wire_peer peer, const struct message *message,
+                   const struct wire_frame *frames, uint32_t frames_count)
+{
+    uint8_t *bytes;
+    size_t size;
+    check_sent(message, frames, frames_count);
+    ENSURE(wire->routed == (peer != 0));
+    enum err err = message_encode(message, &bytes, &size);
+    if (err != ERR_OK) {
+        drop_frames(frames, frames_count);
+        return err;
+    }
+    struct wire_frame body = { .bytes = bytes, .size = size, .release = release_body };
+    return send_all(wire, peer, &body, frames, frames_count);
+}
+
+/* ---- receiving ---- */
+
+static bool read_peer(struct wire *wire, wire_peer *peer, bool *more)
+{
+    zmq_msg_t part;
+    *peer = 0;
+    *more = true;
+    if (!wire->routed)
+        return true;
+    (void)zmq_msg_init(&part);
+    bool received = zmq_msg_recv(&part, wire->socket, ZMQ_DONTWAIT) >= 0;
+    if (received) {
+        const uint8_t *id = zmq_msg_data(&part);
+        ENSURE(zmq_msg_size(&part) == ROUTING_ID_BYTES && id[0] == 0); /* ours never take a peer's own name */
+        for (int i = 1; i < ROUTING_ID_BYTES; i++)
+            *peer = *peer << 8 | id[i];
+        *peer |= PEER_BIT;
+        *more = zmq_msg_more(&part);
+    }
+    (void)zmq_msg_close(&part);
+    return received;
+}
+
+/* Read the payload into frames, or past the first bound to nowhere. */
+static enum err read_frames(struct wire *wire, bool more, struct why *why)
+{
+    enum err err = ERR_OK;
+    size_t bytes = zmq_msg_size(&wire->body);
+    while (more) {
+        zmq_msg_t part;
+        (void)zmq_msg_init(&part);
+        if (zmq_msg_recv(&part, wire->socket, ZMQ_DONTWAIT) < 0) {
+            (void)zmq_msg_close(&part);
+            return why_set(why, ERR_FORMAT, "a message ended within its frames");
+        }
+        more = zmq_msg_more(&part);
+        bytes += zmq_msg_size(&part);
+        if (err == ERR_OK && (wire->frames_count == PAYLOAD_FRAMES_MAX || bytes > MESSAGE_BYTES_MAX))
+            err = why_set(why, ERR_LIMIT, "a message of more than %d payload frames or %d bytes",
+                          PAYLOAD_FRAMES_MAX, MESSAGE_BYTES_MAX);
+        if (err == ERR_OK) {
+            zmq_msg_t *frame = &wire->frames[wire->frames_count++];
+            (void)zmq_msg_init(frame);
+            (void)zmq_msg_move(frame, &part);
+        } else {
+            close_frames(wire);
+        }
+        (void)zmq_msg_close(&part);
+    }
+    return err;
+}
+
+static void decode(struct wire *wire, enum err err, struct wire_in *in)
+{
+    if (err == ERR_OK)
+        err = decoder_decode(wire->decoder, zmq_msg_data(&wire->body), zmq_msg_size(&wire->body),
+                             &in->message, &in->why);
+    if (err == ERR_OK)
+        err = message_frames_check(in->message, wire->frames_count, &in->why);
+    if (err != ERR_OK) {
+        in->message = NULL;
+        close_frames(wire);
+    }
+    in->frames = wire->frames;
+    in->frames_count = wire->frames_count;
+}
+
+bool wire_receive(struct wire *wire, struct wire_in *in)
+{
+    bool more;
+    memset(in, 0, sizeof *in);
+    close_frames(wire);
+    if (!read_peer(wire, &in->peer, &more)) {
+        watch_drain(wire->watch);
+        return false;
+    }
+    (void)zmq_msg_close(&wire->body);
+    (void)zmq_msg_init(&wire->body);
+    if (more && zmq_msg_recv(&wire->body, wire->socket, ZMQ_DONTWAIT) < 0) {
+        if (!wire->routed) {
+            watch_drain(wire->watch);
+            return false;
+        }
+        more = false;
+    }
+    if (wire->routed)
+        watch_seen(wire->watch, in->peer, zmq_msg_get(&wire->body, ZMQ_SRCFD));
+    enum err err = read_frames(wire, more && zmq_msg_more(&wire->body), &in->why);
+    decode(wire, err, in);
+    return true;
+}
+
+void wire_take(struct wire_in *in, uint32_t index, zmq_msg_t *frame)
+{
+    ENSURE(index < in->frames_count);
+    (void)zmq_msg_init(frame);
+    (void)zmq_msg_move(frame, &in->frames[index]);
+}
+
+bool wire_lost(struct wire *wire, wire_peer *peer) { return watch_lost(wire->watch, peer); }

@@ -1,0 +1,796 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The coordinator's loop in a thread, against workers and clients written by hand: whole jobs without motley-worker. */
+#include "clock.h"
+#include "file.h"
+#include "loop.h"
+#include "npy.h"
+#include "rng.h"
+#include "sha256.h"
+#include "wire.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <yyjson.h>
+
+#include <cmocka.h>
+
+enum { PATIENCE_S = 30, HELD_MAX = 64 };
+
+/* ---- the coordinator ----------------------------------------------------------------------------------------------------- */
+
+struct house {
+    char dir[256], state[300], url[400];
+    struct loop_config config;
+    const char *urls[1];
+    struct loop *loop;
+    pthread_t thread;
+    enum err ended;
+};
+
+static void *run(void *argument)
+{
+    struct house *house = argument;
+    struct why why;
+    house->ended = loop_run(house->loop, &why);
+    return NULL;
+}
+
+static void open_house(struct house *house)
+{
+    struct why why = { "" };
+    enum err err = loop_new(&house->config, &house->loop, &why);
+    if (err)
+        fail_msg("%s", why.text);
+    assert_int_equal(pthread_create(&house->thread, NULL, run, house), 0);
+}
+
+static void close_house(struct house *house)
+{
+    loop_stop(house->loop);
+    pthread_join(house->thread, NULL);
+    assert_int_equal(house->ended, ERR_OK);
+    loop_free(&house->loop);
+}
+
+static int set_up(void **state)
+{
+    struct house *house = calloc(1, sizeof *house);
+    snprintf(house->dir, sizeof house->dir, "/tmp/motley-loop-XXXXXX");
+    assert_non_null(mkdtemp(house->dir));
+    snprintf(house->state, sizeof house->state, "%s/state", house->dir);
+    assert_int_equal(file_make_dirs(house->state, 0700, NULL), ERR_OK);
+    snprintf(house->url, sizeof house->url, "ipc://%s/c.sock", house->dir);
+    house->urls[0] = house->url;
+    house->config = (struct loop_config){ .state_dir = house->state, .urls = house->urls, .urls_count = 1, .heartbeat_ms = 100,
+                                          .silence_us = (uint64_t)PATIENCE_S * 1000000 };
+    open_house(house);
+    *state = house;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct house *house = *state;
+    if (house->loop)
+        close_house(house);
+    assert_int_equal(file_remove_tree(house->dir, NULL), ERR_OK);
+    free(house);
+    return 0;
+}
+
+/* ---- parties ------------------------------------------------------------------------------------------------------------- */
+
+struct party {
+    void *context;
+    struct wire *wire;
+    struct wire_in in;            /* the last message received */
+    uint64_t request;
+    uint8_t uuid[UUID_BYTES];
+    const char *name;
+    uint64_t term;
+    char proof_path[PATH_MAX_BYTES];
+};
+
+static void connect_party(struct party *party, const struct house *house)
+{
+    struct why why;
+    party->context = zmq_ctx_new();
+    if (wire_connect(party->context, house->url, &party->wire, &why))
+        fail_msg("%s", why.text);
+}
+
+static void leave(struct party *party)
+{
+    wire_free(&party->wire);
+    zmq_ctx_term(party->context);
+}
+
+/* The connection may not stand yet: a message is offered until it is taken. */
+static void say(struct party *party, const struct message *message, const struct wire_frame *frames, uint32_t count)
+{
+    uint64_t deadline = clock_monotonic_us() + (uint64_t)PATIENCE_S * 1000000;
+    while (wire_send(party->wire, 0, message, frames, count)) {
+        assert_true(clock_monotonic_us() < deadline);
+        zmq_pollitem_t item = { wire_monitor_socket(party->wire), 0, ZMQ_POLLIN, 0 };
+        zmq_poll(&item, 1, 10);
+        wire_peer lost;
+        while (wire_lost(party->wire, &lost))
+            continue;
+    }
+}
+
+static const struct message *hear(struct party *party)
+{
+    uint64_t deadline = clock_monotonic_us() + (uint64_t)PATIENCE_S * 1000000;
+    while (!wire_receive(party->wire, &party->in)) {
+        assert_true(clock_monotonic_us() < deadline);
+        zmq_pollitem_t item = { wire_socket(party->wire), 0, ZMQ_POLLIN, 0 };
+        zmq_poll(&item, 1, 20);
+    }
+    if (!party->in.message)
+        fail_msg("%s", party->in.why.text);
+    return party->in.message;
+}
+
+static const struct message *expect(struct party *party, enum message_type type)
+{
+    const struct message *message = hear(party);
+    if (message->type != type)
+        fail_msg("%s where %s was expected: %s", message_name(message->type), message_name(type),
+                 message->type == MESSAGE_REFUSED ? message->refused.text : "");
+    return message;
+}
+
+/* ---- a client ------------------------------------------------------------------------------------------------------------ */
+
+static void greet_client(struct party *client, const struct house *house, bool same_host)
+{
+    char path[400], *nonce = NULL;
+    size_t size = 0;
+    snprintf(path, sizeof path, "%s/nonce", house->state);
+    assert_int_equal(file_read(path, 4096, &nonce, &size, NULL), ERR_OK);
+    while (size && nonce[size - 1] == '\n')
+        size--;
+    connect_party(client, house);
+    struct message message = { .type = MESSAGE_CLIENT_HELLO };
+    message.client_hello = (struct message_client_hello){ .protocol_min = 1, .protocol_max = 1, .version = "test",
+                                                          .nonce = (uint8_t *)nonce, .nonce_size = same_host ? (uint32_t)size : 0 };
+    say(client, &message, NULL, 0);
+    assert_int_equal(expect(client, MESSAGE_CLIENT_WELCOME)->client_welcome.same_host, same_host);
+    free(nonce);
+}
+
+static const struct message_reply *reply(struct party *client)
+{
+    const struct message_reply *answer = &expect(client, MESSAGE_REPLY)->reply;
+    assert_int_equal(answer->request, client->request);
+    return answer;
+}
+
+static int64_t answer_dims[1];
+
+static struct message submission(uint64_t samples, const char *path, uint8_t uuid)
+{
+    static uint8_t uuids[256][UUID_BYTES];
+    static struct message_tensor output;
+    output = (struct message_tensor){ .name = "answer", .dtype = DTYPE_U64, .dims = answer_dims, .dims_count = 0 };
+    memset(uuids[uuid], uuid, UUID_BYTES);
+    struct message message = { .type = MESSAGE_SUBMIT };
+    message.submit = (struct message_submit){ .uuid = uuids[uuid], .name = "mixing", .model = "synthetic", .format = "synthetic",
+                                              .samples = samples, .outputs = &output, .outputs_count = 1, .output_path = path,
+                                              .output_kind = *path ? OUTPUT_NPY : OUTPUT_NONE, .max_failures = UINT64_MAX,
+                                              .max_failures_share = 0.05 };
+    return message;
+}
+
+static const struct message_reply *submit(struct party *client, struct message *message)
+{
+    message->submit.request = ++client->request;
+    say(client, message, NULL, 0);
+    return reply(client);
+}
+
+/* A view as a document, yours to free; NULL and *err when refused. */
+static yyjson_doc *view(struct party *client, const char *what, const char *which, enum err *err)
+{
+    struct message message = { .type = MESSAGE_VIEW };
+    message.view = (struct message_view){ .request = ++client->request, .what = what, .which = which };
+    say(client, &message, NULL, 0);
+    *err = (enum err)reply(client)->code;
+    if (*err)
+        return NULL;
+    assert_int_equal(client->in.frames_count, 1);
+    yyjson_doc *doc = yyjson_read(zmq_msg_data(&client->in.frames[0]), zmq_msg_size(&client->in.frames[0]), 0);
+    assert_non_null(doc);
+    return doc;
+}
+
+static bool job_says(struct party *client, const char *which, const char *key, const char *text)
+{
+    enum err err;
+    yyjson_doc *doc = view(client, "job", which, &err);
+    assert_non_null(doc);
+    const char *value = yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(doc), key));
+    bool same = value && strncmp(value, text, strlen(text)) == 0;
+    yyjson_doc_free(doc);
+    return same;
+}
+
+static void wait_until(struct party *client, const char *which, const char *key, const char *text)
+{
+    uint64_t deadline = clock_monotonic_us() + (uint64_t)PATIENCE_S * 1000000;
+    while (!job_says(client, which, key, text))
+        assert_true(clock_monotonic_us() < deadline);
+}
+
+static uint64_t job_number(struct party *client, const char *which, const char *key)
+{
+    enum err err;
+    yyjson_doc *doc = view(client, "report", which, &err);
+    assert_non_null(doc);
+    yyjson_val *value = yyjson_obj_get(yyjson_doc_get_root(doc), key);
+    assert_true(yyjson_is_uint(value));
+    uint64_t number = yyjson_get_uint(value);
+    yyjson_doc_free(doc);
+    return number;
+}
+
+static void check_answers(const char *path, uint64_t samples, uint64_t zero_at)
+{
+    struct npy_array array;
+    uint64_t bytes;
+    int64_t mtime;
+    struct why why;
+    if (npy_open(path, &array, &bytes, &mtime, &why))
+        fail_msg("%s", why.text);
+    assert_int_equal(array.sample_count, samples);
+    int fd = open(path, O_RDONLY);
+    for (uint64_t i = 0; i < samples; i++) {
+        uint64_t answer;
+        assert_int_equal(pread(fd, &answer, 8, (off_t)(array.offset + 8 * i)), 8);
+        assert_int_equal(answer, i == zero_at ? 0 : rng_mix64(i));
+    }
+    close(fd);
+}
+
+/* ---- a worker ------------------------------------------------------------------------------------------------------------ */
+
+static void hello(struct party *worker, struct message_attempt *attempts, uint32_t attempts_count)
+{
+    const char *formats[] = { "synthetic", "onnx" };
+    struct message_device device = { .id = "cpu0", .kind = "cpu", .vendor = "ACME", .name = "Testing device", .uuid = "" };
+    struct message_slot slot = { .slot = 0, .device = "cpu0", .runtime = "synthetic", .formats = formats, .formats_count = 2,
+                                 .batch_max = 8, .window = 2, .idle_watts = -1, .busy_watts = -1, .price_per_hour = -1 };
+    struct message message = { .type = MESSAGE_HELLO };
+    message.hello = (struct message_hello){ .protocol_min = 1, .protocol_max = 1, .worker = worker->uuid, .name = worker->name,
+                                            .host = "here", .version = "test", .pid = 1, .devices = &device, .devices_count = 1,
+                                            .slots = &slot, .slots_count = 1, .attempts = attempts,
+                                            .attempts_count = attempts_count };
+    say(worker, &message, NULL, 0);
+    const struct message_welcome *welcome = &expect(worker, MESSAGE_WELCOME)->welcome;
+    worker->term = welcome->term;
+    snprintf(worker->proof_path, sizeof worker->proof_path, "%s", welcome->proof_path);
+}
+
+static void prove(struct party *worker, bool shares)
+{
+    char *nonce;
+    size_t size;
+    assert_int_equal(file_read(worker->proof_path, 4096, &nonce, &size, NULL), ERR_OK);
+    while (size && nonce[size - 1] == '\n')
+        size--;
+    struct message message = { .type = MESSAGE_PROOF };
+    message.proof = (struct message_proof){ .nonce = (uint8_t *)nonce, .nonce_size = shares ? (uint32_t)size : 0 };
+    say(worker, &message, NULL, 0);
+    free(nonce);
+}
+
+static void join(struct party *worker, const struct house *house, const char *name, uint8_t uuid)
+{
+    memset(worker->uuid, uuid, UUID_BYTES);
+    worker->name = name;
+    connect_party(worker, house);
+    hello(worker, NULL, 0);
+    prove(worker, true);
+}
+
+static void say_loaded(struct party *worker, bool ok, const char *reason)
+{
+    uint8_t model[SHA256_BYTES] = { 0 };
+    struct message message = { .type = MESSAGE_LOADED };
+    message.loaded = (struct message_loaded){ .slot = 0, .model = model, .ok = ok, .reason = reason, .load_us = 1000 };
+    say(worker, &message, NULL, 0);
+}
+
+/* What a worker remembers of a lease. */
+struct held {
+    struct message_lease lease;
+    uint8_t mac[MAC_BYTES];
+};
+
+static void answer_lease(struct party *worker, const struct message_lease *lease, enum result_status status, bool forged)
+{
+    uint64_t rows[BATCH_MAX > 4096 ? 4096 : 1];
+    uint8_t mac[MAC_BYTES];
+    assert_true(lease->count <= 4096);
+    for (uint32_t i = 0; i < lease->count; i++)
+        rows[i] = rng_mix64(lease->first + i);
+    memcpy(mac, lease->mac, MAC_BYTES);
+    mac[0] ^= forged;
+    struct message_result result = { .slot = lease->slot, .job = lease->job, .first = lease->first, .count = lease->count,
+                                     .term = lease->term, .attempt = lease->attempt, .mac = mac, .status = status,
+                                     .reason = status ? "the test says so" : "", .wait_us = 5, .run_us = 100 + lease->count,
+                                     .energy_joules = 0.5, .frames = status ? 0 : 1 };
+    struct message message = { .type = MESSAGE_RESULTS };
+    message.results = (struct message_results){ &result, 1 };
+    struct wire_frame frame = { rows, lease->count * sizeof rows[0], NULL, NULL };
+    say(worker, &message, &frame, status ? 0 : 1);
+}
+
+/* Serve until `leases` leases were answered (0: until a FORGET). fail_at: the sample that every batch with it fails for. */
+static void work(struct party *worker, uint64_t leases, uint64_t fail_at)
+{
+    for (uint64_t answered = 0;;) {
+        const struct message *message = hear(worker);
+        if (message->type == MESSAGE_LOAD)
+            say_loaded(worker, true, "");
+        if (message->type == MESSAGE_FORGET)
+            return;
+        if (message->type != MESSAGE_LEASES)
+            continue;
+        for (uint32_t i = 0; i < message->leases.leases_count; i++, answered++) {
+            const struct message_lease *lease = &message->leases.leases[i];
+            bool poison = fail_at >= lease->first && fail_at < lease->first + lease->count;
+            answer_lease(worker, lease, poison ? RESULT_FAILED : RESULT_OK, false);
+        }
+        if (leases && answered >= leases)
+            return;
+    }
+}
+
+/* ---- tests --------------------------------------------------------------------------------------------------------------- */
+
+static void a_whole_job(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 }, worker = { 0 };
+    char path[300];
+    snprintf(path, sizeof path, "%s/answers.npy", house->dir);
+    greet_client(&client, house, true);
+    struct message message = submission(100, path, 1);
+    assert_int_equal(submit(&client, &message)->code, ERR_OK);
+    uint64_t job = client.in.message->reply.number;
+    assert_int_equal(submit(&client, &message)->number, job); /* said twice, done once */
+    assert_true(job_says(&client, "last", "waiting", "no worker"));
+    join(&worker, house, "w1", 7);
+    work(&worker, 0, UINT64_MAX);
+    wait_until(&client, "last", "state", "done");
+    check_answers(path, 100, UINT64_MAX);
+    assert_int_equal(job_number(&client, "mixing", "samples_done"), 100);
+    assert_int_equal(job_number(&client, "mixing", "samples_failed"), 0);
+    leave(&worker);
+    leave(&client);
+}
+
+static void the_report_has_the_devices(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 }, worker = { 0 };
+    enum err err;
+    greet_client(&client, house, true);
+    struct message message = submission(50, "", 1);
+    assert_int_equal(submit(&client, &message)->code, ERR_OK);
+    join(&worker, house, "w1", 7);
+    work(&worker, 0, UINT64_MAX);
+    wait_until(&client, "last", "state", "done");
+    for (int life = 0; life < 2; life++) {
+        yyjson_doc *doc = view(&client, "report", "last", &err);
+        yyjson_val *root = yyjson_doc_get_root(doc), *device = yyjson_arr_get_first(yyjson_obj_get(root, "devices"));
+        assert_string_equal(yyjson_get_str(yyjson_obj_get(device, "worker")), "w1");
+        assert_int_equal(yyjson_get_uint(yyjson_obj_get(device, "samples")), 50);
+        assert_true(yyjson_get_real(yyjson_obj_get(root, "energy_joules")) > 0);
+        assert_true(yyjson_get_real(yyjson_obj_get(root, "makespan_seconds")) > 0);
+        assert_true(yyjson_is_num(yyjson_obj_get(yyjson_obj_get(root, "latency_ms"), "p99")));
+        yyjson_doc_free(doc);
+        if (life)
+            break;
+        leave(&client);
+        close_house(house); /* the report survives its coordinator */
+        open_house(house);
+        memset(&client, 0, sizeof client);
+        greet_client(&client, house, true);
+    }
+    leave(&worker);
+    leave(&client);
+}
+
+static void a_lost_worker_costs_nothing(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 }, first = { 0 }, second = { 0 };
+    char path[300];
+    snprintf(path, sizeof path, "%s/answers.npy", house->dir);
+    greet_client(&client, house, true);
+    struct message message = submission(60, path, 1);
+    assert_int_equal(submit(&client, &message)->code, ERR_OK);
+    join(&first, house, "w1", 7);
+    work(&first, 1, UINT64_MAX);
+    leave(&first);
+    join(&second, house, "w2", 8);
+    work(&second, 0, UINT64_MAX);
+    wait_until(&client, "last", "state", "done");
+    check_answers(path, 60, UINT64_MAX);
+    leave(&second);
+    leave(&client);
+}
+
+static uint32_t collect(struct party *worker, struct held held[HELD_MAX])
+{
+    for (;;) {
+        const struct message *message = hear(worker);
+        if (message->type == MESSAGE_LOAD)
+            say_loaded(worker, true, "");
+        if (message->type != MESSAGE_LEASES)
+            continue;
+        for (uint32_t i = 0; i < message->leases.leases_count; i++) {
+            held[i].lease = message->leases.leases[i];
+            memcpy(held[i].mac, held[i].lease.mac, MAC_BYTES);
+            held[i].lease.mac = held[i].mac;
+        }
+        return message->leases.leases_count;
+    }
+}
+
+/* A restart in the middle: what was acknowledged stays, what was leased is offered again and its result taken. */
+static void a_restart_in_the_middle(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 }, worker = { 0 };
+    struct held held[HELD_MAX];
+    char path[300];
+    snprintf(path, sizeof path, "%s/answers.npy", house->dir);
+    greet_client(&client, house, true);
+    struct message message = submission(40, path, 1);
+    assert_int_equal(submit(&client, &message)->code, ERR_OK);
+    join(&worker, house, "w1", 7);
+    work(&worker, 1, UINT64_MAX);
+    uint32_t count = collect(&worker, held);
+    assert_true(count > 0);
+    close_house(house);
+    leave(&worker);
+    leave(&client);
+    open_house(house);
+    memset(&client, 0, sizeof client);
+    greet_client(&client, house, true);
+    connect_party(&worker, house);
+    struct message_attempt attempt = { .job = held[0].lease.job, .first = held[0].lease.first, .count = held[0].lease.count,
+                                       .term = held[0].lease.term, .attempt = held[0].lease.attempt, .slot = 0, .mac = held[0].mac };
+    uint64_t old_term = worker.term;
+    hello(&worker, &attempt, 1);
+    assert_true(worker.term > old_term);
+    prove(&worker, true);
+    answer_lease(&worker, &held[0].lease, RESULT_OK, false);
+    work(&worker, 0, UINT64_MAX);
+    wait_until(&client, "last", "state", "done");
+    check_answers(path, 40, UINT64_MAX);
+    assert_int_equal(job_number(&client, "last", "duplicate_samples"), 0);
+    leave(&worker);
+    leave(&client);
+}
+
+static void a_poison_sample_is_set_apart(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 }, worker = { 0 };
+    char path[300], errors[320];
+    snprintf(path, sizeof path, "%s/answers.npy", house->dir);
+    snprintf(errors, sizeof errors, "%s/answers.errors.jsonl", house->dir);
+    greet_client(&client, house, true);
+    struct message message = submission(40, path, 1);
+    assert_int_equal(submit(&client, &message)->code, ERR_OK);
+    join(&worker, house, "w1", 7);
+    work(&worker, 0, 13);
+    wait_until(&client, "last", "state", "done");
+    assert_int_equal(job_number(&client, "last", "samples_done"), 39);
+    assert_int_equal(job_number(&client, "last", "samples_failed"), 1);
+    check_answers(path, 40, 13);
+    assert_int_equal(access(errors, F_OK), 0);
+    leave(&worker);
+    leave(&client);
+}
+
+static void too_many_failures_fail_the_job(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 }, worker = { 0 };
+    greet_client(&client, house, true);
+    struct message message = submission(40, "", 1);
+    message.submit.max_failures = 0;
+    assert_int_equal(submit(&client, &message)->code, ERR_OK);
+    join(&worker, house, "w1", 7);
+    work(&worker, 0, 13);
+    wait_until(&client, "last", "state", "failed");
+    assert_true(job_says(&client, "last", "reason", "1 samples failed"));
+    leave(&worker);
+    leave(&client);
+}
+
+static void forged_results_do_not_count(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 }, worker = { 0 };
+    struct held held[HELD_MAX];
+    greet_client(&client, house, true);
+    struct message message = submission(8, "", 1);
+    assert_int_equal(submit(&client, &message)->code, ERR_OK);
+    join(&worker, house, "w1", 7);
+    uint32_t count = collect(&worker, held);
+    answer_lease(&worker, &held[0].lease, RESULT_OK, true);
+    while (hear(&worker)->type != MESSAGE_ACKS)
+        continue;
+    assert_int_equal(job_number(&client, "last", "samples_done"), 0);
+    for (uint32_t i = 0; i < count; i++)
+        answer_lease(&worker, &held[i].lease, RESULT_OK, false);
+    work(&worker, 0, UINT64_MAX);
+    wait_until(&client, "last", "state", "done");
+    leave(&worker);
+    leave(&client);
+}
+
+static void cancelled_jobs_end(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 }, worker = { 0 };
+    struct held held[HELD_MAX];
+    greet_client(&client, house, true);
+    struct message message = submission(1000, "", 1);
+    assert_int_equal(submit(&client, &message)->code, ERR_OK);
+    join(&worker, house, "w1", 7);
+    collect(&worker, held);
+    struct message cancel = { .type = MESSAGE_CANCEL };
+    cancel.cancel = (struct message_cancel){ .request = ++client.request, .which = "all" };
+    say(&client, &cancel, NULL, 0);
+    assert_int_equal(reply(&client)->number, 1);
+    assert_true(job_says(&client, "last", "state", "cancelled"));
+    while (hear(&worker)->type != MESSAGE_FORGET)
+        continue;
+    leave(&worker);
+    leave(&client);
+}
+
+static void bad_submissions_are_refused(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 }, stranger = { 0 };
+    char path[300], missing[300];
+    enum err err;
+    snprintf(path, sizeof path, "%s/answers.npy", house->dir);
+    snprintf(missing, sizeof missing, "%s/no/such/folder/answers.npy", house->dir);
+    greet_client(&client, house, true);
+    greet_client(&stranger, house, false);
+    struct message message = submission(10, path, 1);
+    assert_int_equal(submit(&stranger, &message)->code, ERR_REFUSED); /* not on this host */
+    assert_int_equal(submit(&client, &message)->code, ERR_OK);
+    message = submission(10, path, 2);
+    assert_int_equal(submit(&client, &message)->code, ERR_REFUSED);   /* two jobs, one output */
+    message = submission(10, missing, 3);
+    assert_int_not_equal(submit(&client, &message)->code, ERR_OK);
+    message = submission(10, "", 4);
+    message.submit.name = "3-7";
+    assert_int_equal(submit(&client, &message)->code, ERR_USAGE);
+    message = submission(10, "", 5);
+    message.submit.format = "onnx";
+    assert_int_equal(submit(&client, &message)->code, ERR_USAGE);
+    assert_null(view(&client, "job", "77", &err));
+    assert_int_equal(err, ERR_NOT_FOUND);
+    assert_null(view(&client, "weather", "", &err));
+    assert_int_equal(err, ERR_USAGE);
+    leave(&stranger);
+    leave(&client);
+}
+
+static void untimely_words_are_refused(void **state)
+{
+    struct house *house = *state;
+    struct party peer = { 0 };
+    connect_party(&peer, house);
+    struct message message = { .type = MESSAGE_HEARTBEAT };
+    say(&peer, &message, NULL, 0);
+    assert_int_equal(expect(&peer, MESSAGE_REFUSED)->refused.code, ERR_REFUSED);
+    message = (struct message){ .type = MESSAGE_VIEW };
+    message.view = (struct message_view){ .request = 1, .what = "status", .which = "" };
+    say(&peer, &message, NULL, 0);
+    expect(&peer, MESSAGE_REFUSED);
+    leave(&peer);
+}
+
+static void a_new_session_ends_the_old(void **state)
+{
+    struct house *house = *state;
+    struct party old = { 0 }, new = { 0 };
+    join(&old, house, "w1", 7);
+    join(&new, house, "w1", 7);
+    struct message message = { .type = MESSAGE_HEARTBEAT };
+    say(&old, &message, NULL, 0);
+    assert_int_equal(expect(&old, MESSAGE_REFUSED)->refused.code, ERR_REFUSED);
+    leave(&old);
+    leave(&new);
+}
+
+static void a_model_that_loads_nowhere_says_so(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 }, worker = { 0 };
+    greet_client(&client, house, true);
+    struct message message = submission(10, "", 1);
+    assert_int_equal(submit(&client, &message)->code, ERR_OK);
+    join(&worker, house, "w1", 7);
+    while (hear(&worker)->type != MESSAGE_LOAD)
+        continue;
+    assert_true(job_says(&client, "last", "waiting", "loading the model on 1 slot"));
+    say_loaded(&worker, false, "operator Foo is unknown");
+    wait_until(&client, "last", "waiting", "the model loads on no worker: operator Foo is unknown");
+    leave(&worker);
+    leave(&client);
+}
+
+/* ---- bytes --------------------------------------------------------------------------------------------------------------- */
+
+static void put_blob(struct party *client, const void *bytes, size_t size, uint8_t digest[SHA256_BYTES])
+{
+    sha256_bytes(bytes, size, digest);
+    struct message message = { .type = MESSAGE_BLOB_FIND };
+    message.blob_find = (struct message_blob_find){ .request = ++client->request, .blob = digest };
+    say(client, &message, NULL, 0);
+    assert_int_equal(reply(client)->code, ERR_NOT_FOUND);
+    message = (struct message){ .type = MESSAGE_BLOB_PUT };
+    message.blob_put = (struct message_blob_put){ .request = ++client->request, .blob = digest, .offset = 0, .total = size };
+    struct wire_frame frame = { bytes, size, NULL, NULL };
+    say(client, &message, &frame, 1);
+    assert_int_equal(reply(client)->number, size);
+}
+
+static void check_fetch(struct party *worker, const struct message_fetch *ask, const void *bytes, uint64_t total)
+{
+    struct message message = { .type = MESSAGE_FETCH };
+    message.fetch = *ask;
+    say(worker, &message, NULL, 0);
+    while (hear(worker)->type != MESSAGE_PIECE)
+        continue;
+    const struct message_piece *piece = &worker->in.message->piece;
+    assert_int_equal(piece->tag, ask->tag);
+    assert_int_equal(piece->ok, bytes != NULL);
+    if (!bytes)
+        return;
+    assert_int_equal(piece->total, total);
+    assert_int_equal(zmq_msg_size(&worker->in.frames[0]), ask->length);
+    assert_memory_equal(zmq_msg_data(&worker->in.frames[0]), bytes, ask->length);
+}
+
+/* A client and a worker that share nothing with the coordinator: model and input are uploaded, fetched, and the output too. */
+static void bytes_travel_where_nothing_is_shared(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 }, worker = { .name = "far", .uuid = { 9 } };
+    float rows[6][2];
+    uint8_t model[SHA256_BYTES], data[SHA256_BYTES];
+    int64_t dims[] = { 2 };
+    for (int i = 0; i < 12; i++)
+        rows[i / 2][i % 2] = (float)i;
+    greet_client(&client, house, false);
+    put_blob(&client, "not really a model", 18, model);
+    put_blob(&client, rows, sizeof rows, data);
+    struct message_input input = { .tensor = { .name = "x", .dtype = DTYPE_F32, .dims = dims, .dims_count = 1 },
+                                   .source = { .path = "", .row_bytes = 8 }, .blob = data };
+    struct message message = submission(6, "", 1);
+    message.submit.format = "onnx";
+    message.submit.model_blob = model;
+    message.submit.inputs = &input;
+    message.submit.inputs_count = 1;
+    message.submit.output_kind = OUTPUT_NPY;
+    assert_int_equal(submit(&client, &message)->code, ERR_OK);
+    connect_party(&worker, house);
+    hello(&worker, NULL, 0);
+    prove(&worker, false);
+    const struct message *jobs = expect(&worker, MESSAGE_JOBS);
+    assert_string_equal(jobs->jobs.jobs[0].sources[0].path, "");
+    assert_int_equal(jobs->jobs.jobs[0].model_bytes, 18);
+    check_fetch(&worker, &(struct message_fetch){ .tag = 1, .kind = FETCH_MODEL, .model = model, .offset = 4, .length = 6 }, "really", 18);
+    check_fetch(&worker, &(struct message_fetch){ .tag = 2, .kind = FETCH_INPUT, .job = 1, .offset = 16, .length = 16 }, rows[2], 48);
+    check_fetch(&worker, &(struct message_fetch){ .tag = 3, .kind = FETCH_INPUT, .job = 1, .offset = 40, .length = 16 }, NULL, 0);
+    check_fetch(&worker, &(struct message_fetch){ .tag = 4, .kind = FETCH_MODEL, .model = data, .length = 8 }, NULL, 0);
+    struct message loaded = { .type = MESSAGE_LOADED };
+    loaded.loaded = (struct message_loaded){ .model = model, .ok = true };
+    say(&worker, &loaded, NULL, 0);
+    work(&worker, 0, UINT64_MAX);
+    wait_until(&client, "last", "state", "done");
+    struct message get = { .type = MESSAGE_OUTPUT_GET };
+    get.output_get = (struct message_output_get){ .request = ++client.request, .job = 1, .file = "output.npy", .length = 4096 };
+    say(&client, &get, NULL, 0);
+    const struct message_reply *answer = reply(&client);
+    assert_int_equal(answer->code, ERR_OK);
+    assert_int_equal(answer->number, zmq_msg_size(&client.in.frames[0]));
+    uint64_t last;
+    memcpy(&last, (char *)zmq_msg_data(&client.in.frames[0]) + answer->number - 8, 8);
+    assert_int_equal(last, rng_mix64(5));
+    leave(&worker);
+    leave(&client);
+}
+
+static void models_are_kept(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 };
+    uint8_t model[SHA256_BYTES];
+    enum err err;
+    greet_client(&client, house, false);
+    put_blob(&client, "a model", 7, model);
+    struct message message = { .type = MESSAGE_MODEL_ADD };
+    message.model_add = (struct message_model_add){ .request = ++client.request, .name = "digits", .version = "1", .format = "onnx",
+                                                    .precision = "fp32", .blob = model, .bytes = 7 };
+    say(&client, &message, NULL, 0);
+    assert_int_equal(reply(&client)->code, ERR_OK);
+    leave(&client);
+    close_house(house);
+    open_house(house);
+    memset(&client, 0, sizeof client);
+    greet_client(&client, house, false);
+    yyjson_doc *doc = view(&client, "model", "digits", &err);
+    assert_non_null(doc);
+    assert_int_equal(yyjson_get_uint(yyjson_obj_get(yyjson_doc_get_root(doc), "bytes")), 7);
+    yyjson_doc_free(doc);
+    leave(&client);
+}
+
+static void a_silent_worker_is_lost(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 }, worker = { 0 };
+    close_house(house);
+    house->config.silence_us = 300 * 1000;
+    open_house(house);
+    join(&worker, house, "w1", 7);
+    greet_client(&client, house, true);
+    uint64_t deadline = clock_monotonic_us() + (uint64_t)PATIENCE_S * 1000000;
+    for (bool lost = false; !lost;) {
+        enum err err;
+        assert_true(clock_monotonic_us() < deadline);
+        yyjson_doc *doc = view(&client, "worker", "w1", &err);
+        lost = strcmp(yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(doc), "state")), "lost") == 0;
+        yyjson_doc_free(doc);
+    }
+    struct message message = { .type = MESSAGE_HEARTBEAT };
+    say(&worker, &message, NULL, 0);
+    expect(&worker, MESSAGE_REFUSED);
+    leave(&worker);
+    leave(&client);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_whole_job, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_report_has_the_devices, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_lost_worker_costs_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_restart_in_the_middle, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_poison_sample_is_set_apart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(too_many_failures_fail_the_job, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(forged_results_do_not_count, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(cancelled_jobs_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(bad_submissions_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(untimely_words_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_new_session_ends_the_old, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_model_that_loads_nowhere_says_so, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(bytes_travel_where_nothing_is_shared, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(models_are_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_silent_worker_is_lost, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loop_state.h"
+
+#include "clock.h"
+#include "file.h"
+#include "log.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MESSAGES_PER_TURN = 256 };
+
+/* ---- WELCOME
+ * -------------------------------------------------------------------------------------------------------------
+ */
+
+/* The nonce that only those who share the coordinator's storage can read; nothing if we do not. */
+static void say_proof(struct loop *loop, const char *path)
+{
+    char *nonce = NULL;
+    size_t size = 0;
+    if (path != NULL && path[0] == '/' && file_read(path, NONCE_BYTES_MAX, &nonce, &size, NULL) != ERR_OK)
+        size = 0;
+    link_say(loop,
+             &(struct message){ .type = MESSAGE_PROOF,
+                                .proof = { .nonce = (const uint8_t *)nonce, .nonce_size = (uint32_t)size } });
+    free(nonce);
+}
+
+static void on_welcome(struct loop *loop, const struct message *message)
+{
+    const struct message_welcome *welcome = &message->welcome;
+    if (welcome->protocol < PROTOCOL_MIN || welcome->protocol > PROTOCOL_MAX) {
+        link_lose(loop, "it speaks another version of the protocol");
+        return;
+    }
+    loop->dialogue = DIALOGUE_SERVING;
+    loop->told_waiting = true;
+    loop->welcomed_us = clock_monotonic_us();
+    loop->term = welcome->term;
+    loop->session = welcome->session;
+    loop->heartbeats = 0;
+    log_info("WORKER-CONNECTED", "%s as %s, %u slots, term %llu", loop->config.url,
+             loop->config.hello->message.name, loop->slots_count, (unsigned long long)welcome->term);
+    say_proof(loop, welcome->proof_path);
+    act_feed(loop, &(struct agent_event){ .type = AGENT_CONNECTED,
+                                          .term = welcome->term,
+                                          .heartbeat_us = (uint64_t)welcome->heartbeat_ms * 1000 });
+}
+
+static void on_refused(struct loop *loop, const struct message *message)
+{
+    log_warn("WORKER-REFUSED", "%s: %s", loop->config.url,
+             message->refused.text != NULL ? message->refused.text : "");
+    link_lose(loop, "it refused us");
+}
+
+/* ---- work
+ * ----------------------------------------------------------------------------------------------------------------
+ */
+
+static void add_job(struct loop *loop, const struct message_job *from)
+{
+    struct job *job;
+    struct why why;
+    enum err err = loop->jobs_count < AGENT_JOBS_MAX ? job_new(from, &job, &why)
+                                                     : why_set(&why, ERR_FULL, "too many jobs");
+    if (err != ERR_OK) {
+        act_complain(loop, "JOB-IGNORED", "job %llu: %s", (unsigned long long)from->job, why.text);
+        return;
+    }
+    if (job->broken)
+        act_complain(loop, "INPUT-FAILED", "job %llu: %s", (unsigned long long)job->number, job->why.text);
+    loop->jobs[loop->jobs_count++] = job;
+    if (models_refer(&loop->models, from, &job->model, &job->model_why) != ERR_OK) {
+        job->model = JOB_MODEL_NONE;
+        return;
+    }
+    act_feed(loop, &(struct agent_event){ .type = AGENT_JOB,
+                                          .job = job->number,
+                                          .model = job->model,
+                                          .row_bytes = job_fetched_bytes(job) });
+}
+
+static void forget_job(struct loop *loop, uint64_t number)
+{
+    struct job *job = act_find_job(loop, number);
+    if (job == NULL)
+        return;
+    if (job->model != JOB_MODEL_NONE) {
+        act_feed(loop, &(struct agent_event){ .type = AGENT_FORGET, .job = number });
+        return;
+    }
+    uint32_t place = 0;
+    while (loop->jobs[place] != job)
+        place++;
+    loop->jobs[place] = loop->jobs[--loop->jobs_count];
+    job_unref(&job);
+}
+
+/* A job that we know under another content belongs to another coordinator's life: ours is over. */
+static void on_jobs(struct loop *loop, const struct message *message)
+{
+    for (uint32_t i = 0; i < message->jobs.jobs_count; i++) {
+        const struct message_job *from = &message->jobs.jobs[i];
+        const struct job *known = act_find_job(loop, from->job);
+        if (known != NULL && job_same(known, from))
+            continue;
+        forget_job(loop, from->job);
+        add_job(loop, from);
+    }
+}
+
+static void say_impossible(struct loop *loop, uint32_t slot, const struct job *job)
+{
+    act_complain(loop, "MODEL-FAILED", "job %llu: %s", (unsigned long long)job->number, job->model_why.text);
+    link_say(loop, &(struct message){
+                       .type = MESSAGE_LOADED,
+                       .loaded = { .slot = slot, .model = job->digest, .reason = job->model_why.text } });
+}
+
+static void on_load(struct loop *loop, const struct message *message)
+{
+    const struct message_load *load = &message->load;
+    const struct job *job = act_find_job(loop, load->job);
+    if (job == NULL || load->slot >= loop->slots_count) {
+        act_complain(loop, "MESSAGE-IGNORED", "LOAD of job %llu on slot %u: there is no such job or slot",
+                     (unsigned long long)load->job, load->slot);
+        return;
+    }
+    if (job->model == JOB_MODEL_NONE)
+        say_impossible(loop, load->slot, job);
+    else
+        act_feed(loop, &(struct agent_event){ .type = AGENT_LOAD, .slot = load->slot, .job = load->job });
+}
+
+static void on_leases(struct loop *loop, const struct message *message)
+{
+    for (uint32_t i = 0; i < message->leases.leases_count; i++) {
+        const struct message_lease *from = &message->leases.leases[i];
+        struct agent_event event = { .type = AGENT_LEASE };
+        event.lease = (struct agent_lease){ .slot = from->slot,
+                                            .job = from->job,
+                                            .first = from->first,
+                                            .count = from->count,
+                                            .term = from->term,
+                                            .attempt = from->attempt };
+        if (from->mac != NULL)
+            memcpy(event.lease.mac, from->mac, sizeof event.lease.mac);
+        act_feed(loop, &event);
+    }
+}
+
+static void on_recall(struct loop *loop, const struct message *message)
+{
+    for (uint32_t i = 0; i < message->recall.attempts_count; i++)
+        act_feed(loop, &(struct agent_event){ .type = AGENT_RECALL,
+                                              .term = loop->term,
+                                              .attempt = message->recall.attempts[i] });
+}
+
+static void on_acks(struct loop *loop, const struct message *message)
+{
+    for (uint32_t i = 0; i < message->acks.attempts_count; i++)
+        act_feed(loop, &(struct agent_event){ .type = AGENT_ACK,
+                                              .term = message->acks.term,
+                                              .attempt = message->acks.attempts[i] });
+}
+
+static void on_forget(struct loop *loop, const struct message *message)
+{
+    for (uint32_t i = 0; i < message->forget.jobs_count; i++)
+        forget_job(loop, message->forget.jobs[i]);
+}
+
+/* ---- all
+ * -----------------------------------------------------------------------------------------------------------------
+ */
+
+static void on_piece(struct loop *loop, const struct wire_in *in)
+{
+    struct piece piece;
+    const struct message_piece *message = &in->message->piece;
+    if (!pieces_answer(&loop->pieces, message->tag, &piece)) {
+        act_complain(loop, "MESSAGE-IGNORED", "PIECE %llu: nothing was asked under this tag",
+                     (unsigned long long)message->tag);
+        return;
+    }
+    const void *bytes = in->frames_count == 1 ? zmq_msg_data(&in->frames[0]) : NULL;
+    size_t size = in->frames_count == 1 ? zmq_msg_size(&in->frames[0]) : 0;
+    if (!piece.unwanted)
+        act_on_piece(loop, &piece, message, bytes, size);
+}
+
+static void hear(struct loop *loop, const struct wire_in *in)
+{
+    static void (*const HANDLERS[])(struct loop *, const struct message *) = {
+        [MESSAGE_WELCOME] = on_welcome, [MESSAGE_JOBS] = on_jobs,       [MESSAGE_LOAD] = on_load,
+        [MESSAGE_LEASES] = on_leases,   [MESSAGE_RECALL] = on_recall,   [MESSAGE_ACKS] = on_acks,
+        [MESSAGE_FORGET] = on_forget,   [MESSAGE_REFUSED] = on_refused,
+    };
+    if (in->message == NULL) {
+        act_complain(loop, "MESSAGE-IGNORED", "%s", in->why.text);
+        return;
+    }
+    enum message_type type = in->message->type;
+    if (!dialogue_allows(loop->dialogue, type)) {
+        act_complain(loop, "MESSAGE-IGNORED", "%s makes no sense now (%s)", message_name(type),
+                     dialogue_name(loop->dialogue));
+        return;
+    }
+    if (type == MESSAGE_PIECE)
+        on_piece(loop, in);
+    else if ((size_t)type < sizeof HANDLERS / sizeof HANDLERS[0] && HANDLERS[type] != NULL)
+        HANDLERS[type](loop, in->message);
+}
+
+void hear_all(struct loop *loop)
+{
+    struct wire_in in;
+    for (int i = 0; i < MESSAGES_PER_TURN && !loop->lost && wire_receive(loop->wire, &in); i++)
+        hear(loop, &in);
+}

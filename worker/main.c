@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "check_model.h"
+#include "clock.h"
+#include "file.h"
+#include "fleet.h"
+#include "hello.h"
+#include "log.h"
+#include "loop.h"
+#include "options.h"
+#include "probe.h"
+
+#include <linux/limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+struct settings {
+    const char *coordinator, *name, *fleet, *member, *state_dir, *root, *check_model, *log_level;
+    struct option_list labels;
+    uint64_t threads;
+    bool dry_run, json, supervised, version;
+};
+
+static const struct option_usage USAGE = {
+    .command = "motley-worker",
+    .synopsis = "--coordinator URL [OPTION...] | --dry-run | --check-model FILE",
+    .about = "Offers the devices of this machine to a coordinator and runs the batches that it gives them. "
+             "It keeps running and "
+             "computing when the coordinator is away, and connects again when it is back.",
+    .examples = "motley-worker --coordinator ipc:///run/motley/coordinator.ipc\n"
+                "motley-worker --dry-run --json\n"
+                "motley-worker --check-model digits.onnx",
+};
+
+static enum err parse(struct settings *settings, int argc, char **argv, bool *helped, struct why *why)
+{
+    const struct option_row rows[] = {
+        { "coordinator", 'c', OPTION_TEXT, &settings->coordinator, "URL",
+          "ipc:///path or tcp://127.0.0.1:PORT (default: $MOTLEY_COORDINATOR)" },
+        { "name", 'n', OPTION_TEXT, &settings->name, "NAME",
+          "this worker's name (default: the fleet member's, or the host's)" },
+        { "fleet", 0, OPTION_TEXT, &settings->fleet, "FILE",
+          "a fleet file; with --member, be that worker of it" },
+        { "member", 0, OPTION_TEXT, &settings->member, "NAME", "a worker's name in --fleet" },
+        { "threads", 0, OPTION_COUNT, &settings->threads, "N",
+          "CPU threads of a slot (default: all cores but one)" },
+        { "labels", 0, OPTION_LIST, &settings->labels, "KEY=VALUE", "a label; may be given several times" },
+        { "state-dir", 0, OPTION_TEXT, &settings->state_dir, "DIR",
+          "where models are cached (default: $MOTLEY_STATE_DIR)" },
+        { "supervised", 0, OPTION_FLAG, &settings->supervised, NULL,
+          "stop when the process that started this one ends" },
+        { "dry-run", 0, OPTION_FLAG, &settings->dry_run, NULL,
+          "print what this machine would advertise, and stop" },
+        { "root", 0, OPTION_TEXT, &settings->root, "DIR",
+          "with --dry-run: the top of a recorded tree of /proc and /sys" },
+        { "check-model", 0, OPTION_TEXT, &settings->check_model, "FILE",
+          "print what a model takes and gives, and stop" },
+        { "json", 0, OPTION_FLAG, &settings->json, NULL, "with --dry-run and --check-model: JSON" },
+        { "log-level", 0, OPTION_TEXT, &settings->log_level, "LEVEL",
+          "error, warn, info or debug (default: info)" },
+        { "version", 0, OPTION_FLAG, &settings->version, NULL, "print the version, and stop" },
+        { 0 },
+    };
+    size_t words_count = 0;
+    return options_parse(&USAGE, rows, argc, argv, NULL, 0, &words_count, helped, why);
+}
+
+/* ---- what to be
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+static enum err find_member(const struct settings *settings, struct fleet **fleet,
+                            const struct fleet_worker **member, struct why *why)
+{
+    *fleet = NULL;
+    *member = NULL;
+    if ((settings->fleet == NULL) != (settings->member == NULL))
+        return why_set(why, ERR_USAGE, "--fleet and --member belong together: give both or none");
+    if (settings->fleet == NULL)
+        return ERR_OK;
+    enum err err = fleet_read(settings->fleet, fleet, why);
+    if (err != ERR_OK)
+        return err;
+    *member = fleet_find(*fleet, settings->member);
+    if (*member == NULL)
+        return why_set(why, ERR_USAGE, "%s: has no worker '%s'", settings->fleet, settings->member);
+    return ERR_OK;
+}
+
+static enum err describe(const struct settings *settings, const struct fleet_worker *member,
+                         struct machine *machine, struct hello **hello, struct why *why)
+{
+    struct hello_options options = {
+        .name = settings->name,
+        .labels = settings->labels.at,
+        .labels_count = (uint32_t)settings->labels.count,
+        .threads = (uint32_t)settings->threads,
+    };
+    if (settings->threads > 1024)
+        return why_set(why, ERR_USAGE, "--threads %llu: at most 1024", (unsigned long long)settings->threads);
+    enum err err = probe_machine(settings->root != NULL ? settings->root : "", machine, why);
+    if (err != ERR_OK)
+        return err;
+    bool real = member == NULL || member->local;
+    if (real && settings->root == NULL)
+        probe_measure(machine);
+    return hello_new(machine, member, &options, hello, why);
+}
+
+static enum err dry_run(const struct settings *settings, const struct fleet_worker *member, struct why *why)
+{
+    static struct machine machine; /* tens of kilobytes */
+    struct hello *hello = NULL;
+    enum err err = describe(settings, member, &machine, &hello, why);
+    if (err != ERR_OK)
+        return err;
+    char *text = settings->json ? hello_json(hello, &machine) : NULL;
+    if (!settings->json)
+        hello_print(hello, &machine);
+    else if (text != NULL)
+        printf("%s\n", text);
+    else
+        err = why_set(why, ERR_MEMORY, "out of memory");
+    free(text);
+    hello_free(&hello);
+    return err;
+}
+
+/* ---- serving
+ * -------------------------------------------------------------------------------------------------------------
+ */
+
+/* Signals are read from a descriptor by the loop; every thread that is started later has them blocked too. */
+static enum err block_signals(int *stop_fd, struct why *why)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    *stop_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return *stop_fd >= 0 ? ERR_OK : why_set_errno(why, ERR_SYSTEM, "cannot wait for signals");
+}
+
+/* The parent may have ended before we asked to be told: then its child is an orphan by now. */
+static bool tie_to_parent(const struct settings *settings, pid_t parent)
+{
+    if (settings->supervised)
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+    return !settings->supervised || getppid() == parent;
+}
+
+static enum err find_state_dir(const struct settings *settings, char state_dir[PATH_MAX], struct why *why)
+{
+    if (settings->state_dir == NULL)
+        return file_state_dir(state_dir, PATH_MAX, why);
+    enum err err = file_absolute(settings->state_dir, state_dir, PATH_MAX, why);
+    return err == ERR_OK ? file_make_dirs(state_dir, 0700, why) : err;
+}
+
+/* False if we were asked to stop meanwhile. */
+static bool wait_to_join(const struct fleet *fleet, const struct fleet_worker *member, int stop_fd)
+{
+    if (member == NULL || member->local)
+        return true;
+    uint64_t joins_us = clock_monotonic_us() + (uint64_t)(member->joins_at_seconds * fleet->time_scale * 1e6);
+    for (uint64_t now_us; (now_us = clock_monotonic_us()) < joins_us;) {
+        struct pollfd fd = { .fd = stop_fd, .events = POLLIN };
+        uint64_t left_ms = (joins_us - now_us + 999) / 1000;
+        if (poll(&fd, 1, left_ms < 60000 ? (int)left_ms : 60000) > 0)
+            return false;
+    }
+    return true;
+}
+
+static enum err serve(const struct settings *settings, const struct fleet *fleet,
+                      const struct fleet_worker *member, struct why *why)
+{
+    static struct machine machine;
+    char state_dir[PATH_MAX];
+    int stop_fd;
+    struct hello *hello = NULL;
+    struct loop *loop = NULL;
+    pid_t parent = getppid();
+    bool emulated = member != NULL && !member->local;
+    enum err err = block_signals(&stop_fd, why);
+    if (err == ERR_OK)
+        err = find_state_dir(settings, state_dir, why);
+    if (err == ERR_OK)
+        err = describe(settings, member, &machine, &hello, why);
+    if (err != ERR_OK || !tie_to_parent(settings, parent) || !wait_to_join(fleet, member, stop_fd)) {
+        hello_free(&hello);
+        return err;
+    }
+    struct loop_config config = {
+        .url = settings->coordinator,
+        .state_dir = state_dir,
+        .hello = hello,
+        .fleet = emulated ? fleet : NULL,
+        .member = emulated ? member : NULL,
+    };
+    err = loop_new(&config, &loop, why);
+    if (err == ERR_OK)
+        loop_run(loop, stop_fd);
+    /* From here on a second signal ends a process that a stuck runtime holds up. */
+    sigset_t set;
+    sigfillset(&set);
+    struct signalfd_siginfo first;
+    ssize_t taken = read(stop_fd, &first, sizeof first);
+    (void)taken;
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    loop_free(&loop);
+    hello_free(&hello);
+    close(stop_fd);
+    return err;
+}
+
+/* ---- main
+ * ----------------------------------------------------------------------------------------------------------------
+ */
+
+static enum err set_log(const struct settings *settings, struct why *why)
+{
+    enum log_level level = LOG_INFO;
+    if (settings->log_level != NULL && !log_level_parse(settings->log_level, &level))
+        return why_set(why, ERR_USAGE, "--log-level %s: give error, warn, info or debug",
+                       settings->log_level);
+    log_init("motley-worker", level, STDERR_FILENO);
+    return ERR_OK;
+}
+
+static enum err run(struct settings *settings, struct why *why)
+{
+    struct fleet *fleet = NULL;
+    const struct fleet_worker *member = NULL;
+    enum err err = set_log(settings, why);
+    if (err != ERR_OK)
+        return err;
+    if (settings->check_model != NULL)
+        return check_model(settings->check_model, settings->json, why);
+    if (settings->root != NULL && !settings->dry_run)
+        return why_set(why, ERR_USAGE, "--root belongs to --dry-run");
+    if (settings->coordinator == NULL)
+        settings->coordinator = getenv("MOTLEY_COORDINATOR");
+    if (settings->coordinator == NULL && !settings->dry_run)
+        return why_set(why, ERR_USAGE, "which coordinator? Give --coordinator URL or set MOTLEY_COORDINATOR");
+    err = find_member(settings, &fleet, &member, why);
+    if (err == ERR_OK)
+        err = settings->dry_run ? dry_run(settings, member, why) : serve(settings, fleet, member, why);
+    fleet_free(&fleet);
+    return err;
+}
+
+int main(int argc, char **argv)
+{
+    struct settings settings = { 0 };
+    struct why why = { "" };
+    bool helped = false;
+    enum err err = parse(&settings, argc, argv, &helped, &why);
+    if (err == ERR_OK && !helped && settings.version)
+        printf("motley-worker %s\n", MOTLEY_VERSION);
+    else if (err == ERR_OK && !helped)
+        err = run(&settings, &why);
+    if (err == ERR_OK)
+        return 0;
+    fprintf(stderr, "motley-worker: %s\n", why.text);
+    return err_exit_code(err);
+}
