@@ -14,7 +14,7 @@ enum err {
     ERR_FILE,        /* a local file cannot be read, written or understood                   -> exit 2 */
     ERR_FORMAT,      /* bytes that are not what they say they are (truncated, wrong type)    -> exit 2 */
     ERR_UNSUPPORTED, /* understood, but this build, device or runtime cannot do it           -> exit 2 */
-    ERR_LIMIT,       /* larger than a bound of limits.h or of the configuration              -> exit 2 */
+    ERR_LIMIT,       /* larger than a bound of bounds.h or of the configuration              -> exit 2 */
     ERR_UNREACHABLE, /* no coordinator answered in time, or the connection was lost          -> exit 3 */
     ERR_REFUSED,     /* the other side answered and said no                                  -> exit 3 */
     ERR_NOT_FOUND,   /* no such job, worker, model or sample                                 -> exit 4 */

@@ -31,7 +31,8 @@ void parcel_release(void *held)
     free(parcel);
 }
 
-/* What one sample's row takes by the shape that was sent with it, or by the job's declaration; false if neither says. */
+/* What one sample's row takes by the shape that was sent with it, or by the job's declaration; false if
+ * neither says. */
 static bool row_bytes(const struct answer *answer, uint32_t output, uint64_t *bytes)
 {
     const struct message_result *result = answer->result;
@@ -59,13 +60,14 @@ static void take_output(struct answer *answer, uint32_t output, zmq_msg_t *frame
     uint64_t each, size = zmq_msg_size(frame), count = answer->result->count;
     if (!row_bytes(answer, output, &each)) {
         answer->failure = SCHED_FAILED;
-        why_set(&answer->reason, ERR_FORMAT, "the worker's answer does not say the shape of output %u", output);
+        why_set(&answer->reason, ERR_FORMAT, "the worker's answer does not say the shape of output %u",
+                output);
         return;
     }
     if (each > size || each * count != size) {
         answer->failure = SCHED_FAILED;
-        why_set(&answer->reason, ERR_FORMAT, "the worker's answer has %llu bytes where %llu were declared", (unsigned long long)size,
-                (unsigned long long)(each * count));
+        why_set(&answer->reason, ERR_FORMAT, "the worker's answer has %llu bytes where %llu were declared",
+                (unsigned long long)size, (unsigned long long)(each * count));
         return;
     }
     answer->rows[output] = zmq_msg_data(frame);
@@ -78,7 +80,8 @@ static void take_outputs(struct answer *answer, uint32_t frames_first)
     uint32_t outputs = answer->record->outputs_count;
     if (result->frames != outputs || (result->shapes_count && result->shapes_count != outputs)) {
         answer->failure = SCHED_FAILED;
-        why_set(&answer->reason, ERR_FORMAT, "the worker's answer has %u outputs where %u were declared", result->frames, outputs);
+        why_set(&answer->reason, ERR_FORMAT, "the worker's answer has %u outputs where %u were declared",
+                result->frames, outputs);
         return;
     }
     for (uint32_t i = 0; i < outputs && answer->failure == SCHED_OK; i++)
@@ -101,10 +104,12 @@ void answer_init(struct answer *answer, const struct message_result *result, con
     if (answer->failure == SCHED_OK)
         take_outputs(answer, frames_first);
     else
-        why_set(&answer->reason, ERR_RUNTIME, "%s", *result->reason ? result->reason : "the worker gave no reason");
+        why_set(&answer->reason, ERR_RUNTIME, "%s",
+                *result->reason ? result->reason : "the worker gave no reason");
 }
 
-/* The store wants every dimension where the job left one open, and takes "as declared" (no dtype) elsewhere. */
+/* The store wants every dimension where the job left one open, and takes "as declared" (no dtype) elsewhere.
+ */
 static void describe(const struct answer *answer, uint32_t output, struct tensor_spec *spec)
 {
     *spec = (struct tensor_spec){ .dtype = DTYPE_NONE };

@@ -23,7 +23,8 @@ static void tell(struct coordinator *coordinator, enum log_level level, const ch
     events_add(coordinator->events, clock_wall_us(), id, text);
 }
 
-void coordinator_note(struct coordinator *coordinator, enum log_level level, const char *id, const char *format, ...)
+void coordinator_note(struct coordinator *coordinator, enum log_level level, const char *id,
+                      const char *format, ...)
 {
     char text[EVENT_TEXT_MAX];
     va_list arguments;
@@ -57,7 +58,7 @@ void coordinator_complain(struct coordinator *coordinator, const char *id, const
     tell(coordinator, LOG_WARN, id, text);
 }
 
-/* ---- sending ------------------------------------------------------------------------------------------------------------- */
+/* ---- sending ---- */
 
 bool coordinator_send(struct coordinator *coordinator, wire_peer peer, const struct message *message)
 {
@@ -65,7 +66,8 @@ bool coordinator_send(struct coordinator *coordinator, wire_peer peer, const str
 }
 
 /* Not lost on the spot: whoever sends may be in the middle of the scheduler's actions. */
-void coordinator_send_worker(struct coordinator *coordinator, struct worker *worker, const struct message *message)
+void coordinator_send_worker(struct coordinator *coordinator, struct worker *worker,
+                             const struct message *message)
 {
     if (worker->state != ROSTER_UP || worker->doomed)
         return;
@@ -73,11 +75,12 @@ void coordinator_send_worker(struct coordinator *coordinator, struct worker *wor
         worker->doomed = coordinator->doomed = true;
 }
 
-void coordinator_reply(struct coordinator *coordinator, wire_peer peer, uint64_t request, enum err err, const char *text,
-                       uint64_t number)
+void coordinator_reply(struct coordinator *coordinator, wire_peer peer, uint64_t request, enum err err,
+                       const char *text, uint64_t number)
 {
     struct message message = { .type = MESSAGE_REPLY };
-    message.reply = (struct message_reply){ .request = request, .code = err, .text = err ? text : "", .number = number };
+    message.reply =
+        (struct message_reply){ .request = request, .code = err, .text = err ? text : "", .number = number };
     /* A client that went away asks again, or never. */
     if (!coordinator_send(coordinator, peer, &message))
         log_debug("REPLY-LOST", "a client did not wait for its answer");
@@ -96,7 +99,8 @@ static void bury(struct coordinator *coordinator)
     coordinator->doomed = false;
     for (uint32_t i = 0; i < roster_count(coordinator->roster); i++)
         if (roster_at(coordinator->roster, i)->doomed)
-            coordinator_lose(coordinator, roster_at(coordinator->roster, i), ROSTER_LOST, "it no longer takes messages");
+            coordinator_lose(coordinator, roster_at(coordinator->roster, i), ROSTER_LOST,
+                             "it no longer takes messages");
 }
 
 void coordinator_flush(struct coordinator *coordinator)
@@ -111,17 +115,23 @@ void coordinator_refuse(struct coordinator *coordinator, wire_peer id, enum err 
     struct message message = { .type = MESSAGE_REFUSED };
     message.refused = (struct message_refused){ .code = err, .text = text };
     struct peer *peer = peers_find(coordinator->peers, id);
-    struct worker *worker = peer && peer->state == DIALOGUE_WORKER ? roster_at(coordinator->roster, peer->worker) : NULL;
-    coordinator_complain(coordinator, "PEER-REFUSED", "%s: %s", worker ? worker->name : peer ? "a client" : "a new peer", text);
+    struct worker *worker =
+        peer && peer->state == DIALOGUE_WORKER ? roster_at(coordinator->roster, peer->worker) : NULL;
+    coordinator_complain(coordinator, "PEER-REFUSED", "%s: %s",
+                         worker ? worker->name
+                         : peer ? "a client"
+                                : "a new peer",
+                         text);
     if (!coordinator_send(coordinator, id, &message))
         log_debug("REFUSAL-LOST", "the refused peer did not wait to hear it");
     if (worker)
         coordinator_lose(coordinator, worker, ROSTER_LOST, "it was refused");
 }
 
-/* ---- workers ------------------------------------------------------------------------------------------------------------- */
+/* ---- workers ---- */
 
-void coordinator_lose(struct coordinator *coordinator, struct worker *worker, enum roster_state state, const char *reason)
+void coordinator_lose(struct coordinator *coordinator, struct worker *worker, enum roster_state state,
+                      const char *reason)
 {
     if (worker->state != ROSTER_UP)
         return;
@@ -129,13 +139,16 @@ void coordinator_lose(struct coordinator *coordinator, struct worker *worker, en
     peers_remove(coordinator->peers, worker->peer);
     outbox_drop(coordinator->outbox, worker->number);
     roster_dismiss(coordinator->roster, worker, state, clock_wall_us());
-    coordinator_note(coordinator, state == ROSTER_LEFT ? LOG_INFO : LOG_WARN, state == ROSTER_LEFT ? "WORKER-LEFT" : "WORKER-LOST",
-                     "worker %u (%s): %s", worker->number, worker->name, reason);
+    coordinator_note(coordinator, state == ROSTER_LEFT ? LOG_INFO : LOG_WARN,
+                     state == ROSTER_LEFT ? "WORKER-LEFT" : "WORKER-LOST", "worker %u (%s): %s",
+                     worker->number, worker->name, reason);
     if (served)
-        coordinator_step(coordinator, &(struct sched_event){ .type = SCHED_WORKER_DOWN, .worker = worker->number });
+        coordinator_step(coordinator,
+                         &(struct sched_event){ .type = SCHED_WORKER_DOWN, .worker = worker->number });
 }
 
-void coordinator_input_path(const struct coordinator *coordinator, const struct message_input *input, char *path, size_t max)
+void coordinator_input_path(const struct coordinator *coordinator, const struct message_input *input,
+                            char *path, size_t max)
 {
     if (*input->source.path)
         snprintf(path, max, "%s", input->source.path);
@@ -143,8 +156,8 @@ void coordinator_input_path(const struct coordinator *coordinator, const struct 
         clerk_blob_path(coordinator->state_dir, input->blob, path, max);
 }
 
-static void describe_sources(const struct coordinator *coordinator, const struct message_submit *spec, struct message_source *sources,
-                             char (*paths)[PATH_MAX_BYTES])
+static void describe_sources(const struct coordinator *coordinator, const struct message_submit *spec,
+                             struct message_source *sources, char (*paths)[PATH_MAX_BYTES])
 {
     for (uint32_t i = 0; i < spec->inputs_count; i++) {
         sources[i] = spec->inputs[i].source;
@@ -167,7 +180,7 @@ void coordinator_tell(struct coordinator *coordinator, struct worker *worker, st
 {
     if (!worker_tell(worker, record->number))
         return;
-    static char paths[INPUTS_MAX][PATH_MAX_BYTES];
+    char paths[INPUTS_MAX][PATH_MAX_BYTES];
     struct message_tensor inputs[INPUTS_MAX];
     struct message_source sources[INPUTS_MAX];
     const struct message_submit *spec = jobs_spec(coordinator->jobs, record);
@@ -204,7 +217,7 @@ void coordinator_forget(struct coordinator *coordinator, uint64_t job)
     }
 }
 
-/* ---- the scheduler's actions --------------------------------------------------------------------------------------------- */
+/* ---- the scheduler's actions ---- */
 
 typedef void carry_out(struct coordinator *coordinator, const struct sched_action *action);
 
@@ -234,13 +247,22 @@ static void carry_lease(struct coordinator *coordinator, const struct sched_acti
         return;
     coordinator_tell(coordinator, worker, record);
     uint64_t term = store_term(coordinator->store);
-    struct proof proof = { .job = action->job, .first = action->first, .term = term, .attempt = action->attempt,
-                           .count = (uint32_t)action->count, .slot = action->slot };
+    struct proof proof = { .job = action->job,
+                           .first = action->first,
+                           .term = term,
+                           .attempt = action->attempt,
+                           .count = (uint32_t)action->count,
+                           .slot = action->slot };
     memcpy(proof.worker, worker->uuid, UUID_BYTES);
     uint8_t mac[MAC_BYTES];
     proof_make(&proof, store_mac_key(coordinator->store), mac);
-    struct message_lease lease = { .slot = action->slot, .job = action->job, .first = action->first, .count = (uint32_t)action->count,
-                                   .term = term, .attempt = action->attempt, .mac = mac };
+    struct message_lease lease = { .slot = action->slot,
+                                   .job = action->job,
+                                   .first = action->first,
+                                   .count = (uint32_t)action->count,
+                                   .term = term,
+                                   .attempt = action->attempt,
+                                   .mac = mac };
     outbox_lease(coordinator->outbox, worker->number, &lease);
 }
 
@@ -260,8 +282,13 @@ static void carry_ack(struct coordinator *coordinator, const struct sched_action
 }
 
 static carry_out *const carriers[] = {
-    [SCHED_LOAD] = carry_load,     [SCHED_LEASE] = carry_lease,  [SCHED_RECALL] = carry_recall,       [SCHED_ACK] = carry_ack,
-    [SCHED_STORE] = ledger_result, [SCHED_FAIL] = ledger_failure, [SCHED_JOB_STATE] = ledger_job_state,
+    [SCHED_LOAD] = carry_load,
+    [SCHED_LEASE] = carry_lease,
+    [SCHED_RECALL] = carry_recall,
+    [SCHED_ACK] = carry_ack,
+    [SCHED_STORE] = ledger_result,
+    [SCHED_FAIL] = ledger_failure,
+    [SCHED_JOB_STATE] = ledger_job_state,
 };
 
 static void carry_all(struct coordinator *coordinator)
@@ -270,8 +297,8 @@ static void carry_all(struct coordinator *coordinator)
         carriers[coordinator->actions.at[i].type](coordinator, &coordinator->actions.at[i]);
 }
 
-/* What did not fit into one step's actions comes with the next ones, and is drained at once: parts of a result must be stored
- * while the result is at hand. */
+/* What did not fit into one step's actions comes with the next ones, and is drained at once: parts of a
+ * result must be stored while the result is at hand. */
 void coordinator_step(struct coordinator *coordinator, const struct sched_event *event)
 {
     static const struct sched_event tick = { .type = SCHED_TICK };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* coordinator - everything that one coordinator has, and what all its sides need: giving the scheduler an event and carrying out
- * what it says, sending, refusing, telling. The sides are floor (workers), desk (clients), ledger (store), publish and fetches
- * (clerk), recovery (start); loop drives them. All of it belongs to the loop's thread.
+/* coordinator - everything that one coordinator has, and what all its sides need: giving the scheduler an
+ * event and carrying out what it says, sending, refusing, telling. The sides are floor (workers), desk
+ * (clients), ledger (store), publish and fetches (clerk), recovery (start); loop drives them. All of it
+ * belongs to the loop's thread.
  *
  *      workers -> floor --events--> sched --actions--> coordinator -> outbox -> workers
  *      clients -> desk ----^          ^                     |
@@ -31,12 +32,12 @@ struct answer;
 struct coordinator {
     char state_dir[PATH_MAX_BYTES];
     char nonce_path[PATH_MAX_BYTES + 8];
-    char url[PATH_MAX_BYTES];     /* the first that we listen on, as bound */
+    char url[PATH_MAX_BYTES]; /* the first that we listen on, as bound */
     uint32_t heartbeat_ms;
-    uint64_t silence_us;          /* a worker that says nothing for so long is lost */
-    uint64_t backlog_max_bytes;   /* results waiting for the disk, beyond which no message is read */
+    uint64_t silence_us;        /* a worker that says nothing for so long is lost */
+    uint64_t backlog_max_bytes; /* results waiting for the disk, beyond which no message is read */
 
-    void *context;                /* ZeroMQ's */
+    void *context; /* ZeroMQ's */
     struct wire *wire;
     struct store *store;
     struct clerk *clerk;
@@ -51,16 +52,16 @@ struct coordinator {
     struct fetches *fetches;
 
     uint64_t next_job;
-    uint64_t now_us, started_us;  /* monotonic; now_us is that of the turn */
-    const struct answer *answer;  /* the result that the scheduler is being told of; NULL = none */
+    uint64_t now_us, started_us; /* monotonic; now_us is that of the turn */
+    const struct answer *answer; /* the result that the scheduler is being told of; NULL = none */
     struct sched_actions actions;
-    bool stepping;                /* actions are being carried out: they may not step again */
-    bool doomed;                  /* some worker is: see coordinator_bury */
-    bool choked;                  /* no message is read until the store has caught up */
-    bool broken;                  /* the store is: nothing more may be acknowledged */
-    char full[PATH_MAX_BYTES];    /* the path whose disk is full; "" = none */
-    uint64_t complaints_us;       /* start of the second in which complaints about peers are counted */
-    uint32_t complaints;          /* in it; only the first few are logged */
+    bool stepping;             /* actions are being carried out: they may not step again */
+    bool doomed;               /* some worker is: see coordinator_bury */
+    bool choked;               /* no message is read until the store has caught up */
+    bool broken;               /* the store is: nothing more may be acknowledged */
+    char full[PATH_MAX_BYTES]; /* the path whose disk is full; "" = none */
+    uint64_t complaints_us;    /* start of the second in which complaints about peers are counted */
+    uint32_t complaints;       /* in it; only the first few are logged */
 };
 
 /* Read the clock: once a turn. */
@@ -69,13 +70,15 @@ void coordinator_wake(struct coordinator *coordinator);
 /* Tell the scheduler, carry out all it says. */
 void coordinator_step(struct coordinator *coordinator, const struct sched_event *event);
 
-/* To a peer; false if the transport refused it. To a worker: then it is doomed, and buried by coordinator_bury. */
+/* To a peer; false if the transport refused it. To a worker: then it is doomed, and buried by
+ * coordinator_bury. */
 bool coordinator_send(struct coordinator *coordinator, wire_peer peer, const struct message *message);
-void coordinator_send_worker(struct coordinator *coordinator, struct worker *worker, const struct message *message);
+void coordinator_send_worker(struct coordinator *coordinator, struct worker *worker,
+                             const struct message *message);
 
 /* Answer a request that has no payload to send; text is for a failure. */
-void coordinator_reply(struct coordinator *coordinator, wire_peer peer, uint64_t request, enum err err, const char *text,
-                       uint64_t number);
+void coordinator_reply(struct coordinator *coordinator, wire_peer peer, uint64_t request, enum err err,
+                       const char *text, uint64_t number);
 
 /* Send everything gathered in this turn, and lose the workers that could not be reached. */
 void coordinator_flush(struct coordinator *coordinator);
@@ -84,15 +87,17 @@ void coordinator_flush(struct coordinator *coordinator);
 void coordinator_refuse(struct coordinator *coordinator, wire_peer peer, enum err err, const char *text);
 
 /* Log, and keep for `motley events`. */
-void coordinator_note(struct coordinator *coordinator, enum log_level level, const char *id, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+void coordinator_note(struct coordinator *coordinator, enum log_level level, const char *id,
+                      const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* The same about a peer's doing, at most a few times a second: what a peer can cause must not fill the log. */
+/* The same about a peer's doing, at most a few times a second: what a peer can cause must not fill the log.
+ */
 void coordinator_complain(struct coordinator *coordinator, const char *id, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* The worker is gone: tell the scheduler, forget the peer. */
-void coordinator_lose(struct coordinator *coordinator, struct worker *worker, enum roster_state state, const char *reason);
+void coordinator_lose(struct coordinator *coordinator, struct worker *worker, enum roster_state state,
+                      const char *reason);
 
 /* Send JOBS for a job that the worker was not told of. */
 void coordinator_tell(struct coordinator *coordinator, struct worker *worker, struct record *record);
@@ -101,7 +106,8 @@ void coordinator_tell(struct coordinator *coordinator, struct worker *worker, st
 void coordinator_forget(struct coordinator *coordinator, uint64_t job);
 
 /* The file that holds an input's rows: a path of the coordinator's host. */
-void coordinator_input_path(const struct coordinator *coordinator, const struct message_input *input, char *path, size_t max);
+void coordinator_input_path(const struct coordinator *coordinator, const struct message_input *input,
+                            char *path, size_t max);
 
 /* What the views are made of. */
 struct view coordinator_view(const struct coordinator *coordinator);

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- greeting ------------------------------------------------------------------------------------------------------------ */
+/* ---- greeting ---- */
 
 void desk_hello(struct coordinator *coordinator, struct wire_in *in)
 {
@@ -20,7 +20,8 @@ void desk_hello(struct coordinator *coordinator, struct wire_in *in)
     const char *nonce = store_nonce(coordinator->store);
     struct why why;
     if (hello->protocol_min > PROTOCOL_MAX || hello->protocol_max < PROTOCOL_MIN) {
-        why_set(&why, ERR_UNSUPPORTED, "this coordinator speaks protocol %d to %d, the client %u to %u; update the older one",
+        why_set(&why, ERR_UNSUPPORTED,
+                "this coordinator speaks protocol %d to %d, the client %u to %u; update the older one",
                 PROTOCOL_MIN, PROTOCOL_MAX, hello->protocol_min, hello->protocol_max);
         coordinator_refuse(coordinator, in->peer, ERR_UNSUPPORTED, why.text);
         return;
@@ -30,7 +31,8 @@ void desk_hello(struct coordinator *coordinator, struct wire_in *in)
         coordinator_refuse(coordinator, in->peer, ERR_FULL, "too many peers are connected; try again later");
         return;
     }
-    peer->same_host = hello->nonce_size == strlen(nonce) && memcmp(hello->nonce, nonce, hello->nonce_size) == 0;
+    peer->same_host =
+        hello->nonce_size == strlen(nonce) && memcmp(hello->nonce, nonce, hello->nonce_size) == 0;
     struct message message = { .type = MESSAGE_CLIENT_WELCOME };
     message.client_welcome = (struct message_client_welcome){ .protocol = PROTOCOL_MAX,
                                                               .term = store_term(coordinator->store),
@@ -40,18 +42,21 @@ void desk_hello(struct coordinator *coordinator, struct wire_in *in)
         peers_remove(coordinator->peers, in->peer);
 }
 
-/* ---- jobs ---------------------------------------------------------------------------------------------------------------- */
+/* ---- jobs ---- */
 
 /* The same SUBMIT again, because its answer was lost: the same answer. */
-static void answer_again(struct coordinator *coordinator, struct record *record, wire_peer peer, uint64_t request)
+static void answer_again(struct coordinator *coordinator, struct record *record, wire_peer peer,
+                         uint64_t request)
 {
     if (record_is_visible(record))
         coordinator_reply(coordinator, peer, request, ERR_OK, "", record->number);
     else if (!record_wait(record, peer, request, record->number))
-        coordinator_reply(coordinator, peer, request, ERR_FULL, "too many ask for the same job; ask again", 0);
+        coordinator_reply(coordinator, peer, request, ERR_FULL, "too many ask for the same job; ask again",
+                          0);
 }
 
-static enum err accept_job(struct coordinator *coordinator, const struct message_submit *submit, wire_peer peer, struct why *why)
+static enum err accept_job(struct coordinator *coordinator, const struct message_submit *submit,
+                           wire_peer peer, struct why *why)
 {
     struct record *record;
     uint32_t model = registry_number(coordinator->registry, submit->model_blob);
@@ -145,7 +150,7 @@ void desk_view(struct coordinator *coordinator, struct wire_in *in)
         log_debug("REPLY-LOST", "a client did not wait for its view");
 }
 
-/* ---- blobs and models ---------------------------------------------------------------------------------------------------- */
+/* ---- blobs and models ---- */
 
 void desk_blob_find(struct coordinator *coordinator, struct wire_in *in)
 {
@@ -195,9 +200,12 @@ static enum err check_piece(const struct wire_in *in, const struct peer *peer, s
         return why_set(why, ERR_FORMAT, "BLOB_PUT: %u payload frames where one is needed", in->frames_count);
     uint64_t size = zmq_msg_size(&in->frames[0]);
     if (size > PIECE_BYTES_MAX)
-        return why_set(why, ERR_LIMIT, "BLOB_PUT: a piece of %" PRIu64 " bytes; at most %d", size, PIECE_BYTES_MAX);
-    if (put->total > (uint64_t)MODEL_BYTES_MAX_GIB << 30 || put->offset > put->total || size > put->total - put->offset)
-        return why_set(why, ERR_LIMIT, "BLOB_PUT: past the end of the blob, or a blob over %d GiB", MODEL_BYTES_MAX_GIB);
+        return why_set(why, ERR_LIMIT, "BLOB_PUT: a piece of %" PRIu64 " bytes; at most %d", size,
+                       PIECE_BYTES_MAX);
+    if (put->total > (uint64_t)MODEL_BYTES_MAX_GIB << 30 || put->offset > put->total ||
+        size > put->total - put->offset)
+        return why_set(why, ERR_LIMIT, "BLOB_PUT: past the end of the blob, or a blob over %d GiB",
+                       MODEL_BYTES_MAX_GIB);
     if (peer->pieces == PIECES_IN_FLIGHT)
         return why_set(why, ERR_LIMIT, "BLOB_PUT: more than %d unanswered pieces", PIECES_IN_FLIGHT);
     return ERR_OK;
@@ -234,21 +242,24 @@ void desk_model_add(struct coordinator *coordinator, struct wire_in *in)
     if (!*model->name)
         coordinator_reply(coordinator, in->peer, model->request, ERR_USAGE, "a model needs a name", 0);
     else if (!clerk_blob_find(coordinator->state_dir, model->blob, &bytes))
-        coordinator_reply(coordinator, in->peer, model->request, ERR_NOT_FOUND, "the model's file was not uploaded", 0);
+        coordinator_reply(coordinator, in->peer, model->request, ERR_NOT_FOUND,
+                          "the model's file was not uploaded", 0);
     else if (ledger_model_add(coordinator, model, in->peer))
-        coordinator_reply(coordinator, in->peer, model->request, ERR_MEMORY, "the coordinator is out of memory", 0);
+        coordinator_reply(coordinator, in->peer, model->request, ERR_MEMORY,
+                          "the coordinator is out of memory", 0);
 }
 
-/* ---- outputs ------------------------------------------------------------------------------------------------------------- */
+/* ---- outputs ---- */
 
-static enum err find_output(struct coordinator *coordinator, const struct message_output_get *get, bool same_host, char *path,
-                            size_t max, struct why *why)
+static enum err find_output(struct coordinator *coordinator, const struct message_output_get *get,
+                            bool same_host, char *path, size_t max, struct why *why)
 {
     const struct record *record = jobs_find(coordinator->jobs, get->job);
     if (!record || !record_is_visible(record))
         return why_set(why, ERR_NOT_FOUND, "no such job: %" PRIu64, get->job);
     if (record->state != RECORD_DONE)
-        return why_set(why, ERR_REFUSED, "job %" PRIu64 " is %s: it has no results yet", get->job, record_state_name(record->state));
+        return why_set(why, ERR_REFUSED, "job %" PRIu64 " is %s: it has no results yet", get->job,
+                       record_state_name(record->state));
     const struct message_submit *spec = jobs_spec(coordinator->jobs, record);
     if (spec->output_kind == OUTPUT_NONE)
         return why_set(why, ERR_NOT_FOUND, "job %" PRIu64 " was submitted without an output", get->job);
@@ -256,12 +267,14 @@ static enum err find_output(struct coordinator *coordinator, const struct messag
         return clerk_published_path(coordinator->state_dir, get->job, get->file, path, max, why);
     bool whole = strcmp(get->file, "output.npy") == 0 || strcmp(get->file, "output.jsonl") == 0;
     if (!same_host || !whole || spec->output_kind == OUTPUT_FOLDER)
-        return why_set(why, ERR_REFUSED, "job %" PRIu64 " has its results in %s on the coordinator's host", get->job, spec->output_path);
+        return why_set(why, ERR_REFUSED, "job %" PRIu64 " has its results in %s on the coordinator's host",
+                       get->job, spec->output_path);
     snprintf(path, max, "%s", spec->output_path);
     return ERR_OK;
 }
 
-static enum err ask_output(struct coordinator *coordinator, const struct message_output_get *get, struct peer *peer, struct why *why)
+static enum err ask_output(struct coordinator *coordinator, const struct message_output_get *get,
+                           struct peer *peer, struct why *why)
 {
     char path[PATH_MAX_BYTES];
     if (peer->pieces == PIECES_IN_FLIGHT)

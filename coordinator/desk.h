@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* desk - what clients ask, and the answers. Every request gets exactly one REPLY, when what it asked for is durable. */
+/* desk - what clients ask, and the answers. Every request gets exactly one REPLY, when what it asked for is
+ * durable. */
 #ifndef DESK_H
 #define DESK_H
 

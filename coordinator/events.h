@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* events - the last things worth telling, kept in memory for `motley events`: a ring; the oldest falls out. One owner. */
+/* events - the last things worth telling, kept in memory for `motley events`: a ring; the oldest falls out.
+ * One owner. */
 #ifndef EVENTS_H
 #define EVENTS_H
 
@@ -9,9 +10,9 @@
 enum { EVENTS_MAX = 1000, EVENT_ID_MAX = 32, EVENT_TEXT_MAX = 512 };
 
 struct event {
-    int64_t at_us;                /* wall clock */
-    char id[EVENT_ID_MAX];        /* the log's stable id: "WORKER-LOST" */
-    char text[EVENT_TEXT_MAX];    /* valid UTF-8 as far as its parts were; cut */
+    int64_t at_us;             /* wall clock */
+    char id[EVENT_ID_MAX];     /* the log's stable id: "WORKER-LOST" */
+    char text[EVENT_TEXT_MAX]; /* valid UTF-8 as far as its parts were; cut */
 };
 
 struct events;

@@ -8,10 +8,10 @@
 struct fetches {
     struct clerk *clerk;
     uint64_t bytes_max;
-    uint64_t reading;             /* bytes asked of the clerk and not answered */
-    _Atomic uint64_t sending;     /* bytes given to ZeroMQ and not sent */
-    struct fetch *first, *last;   /* not yet given to the clerk */
-    struct fetch *posted;         /* given to it and not answered */
+    uint64_t reading;           /* bytes asked of the clerk and not answered */
+    _Atomic uint64_t sending;   /* bytes given to ZeroMQ and not sent */
+    struct fetch *first, *last; /* not yet given to the clerk */
+    struct fetch *posted;       /* given to it and not answered */
 };
 
 struct fetches *fetches_new(struct clerk *clerk, uint64_t bytes_max)

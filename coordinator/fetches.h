@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* fetches - pieces of files that peers have asked for: models and inputs for workers, outputs for clients. The clerk reads them;
- * however many are asked for, only so many bytes are read and not yet sent at once. First come, first served. One owner, but that
- * sent bytes are counted by ZeroMQ's threads: free it after the context is terminated. */
+/* fetches - pieces of files that peers have asked for: models and inputs for workers, outputs for clients.
+ * The clerk reads them; however many are asked for, only so many bytes are read and not yet sent at once.
+ * First come, first served. One owner, but that sent bytes are counted by ZeroMQ's threads: free it after the
+ * context is terminated. */
 #ifndef FETCHES_H
 #define FETCHES_H
 
@@ -14,20 +15,22 @@
 
 struct fetch {
     wire_peer peer;
-    bool for_client;              /* answered with REPLY, else with PIECE */
-    uint64_t tag;                 /* the PIECE's tag, the REPLY's request */
-    char *path;                   /* malloc'ed */
-    uint64_t offset, base;        /* in the file; base: where row 0 is, so that errors and totals are in the asker's terms */
+    bool for_client; /* answered with REPLY, else with PIECE */
+    uint64_t tag;    /* the PIECE's tag, the REPLY's request */
+    char *path;      /* malloc'ed */
+    uint64_t offset,
+        base; /* in the file; base: where row 0 is, so that errors and totals are in the asker's terms */
     uint32_t length;
-    uint64_t total;               /* what the PIECE says; 0 = the file's size */
-    uint64_t file_bytes;          /* as CLERK_READ's, 0 = not checked */
+    uint64_t total;      /* what the PIECE says; 0 = the file's size */
+    uint64_t file_bytes; /* as CLERK_READ's, 0 = not checked */
     int64_t mtime_ns;
     struct fetch *next;
 };
 
 struct fetches;
 
-struct fetches *fetches_new(struct clerk *clerk, uint64_t bytes_max); /* NULL when out of memory; clerk is borrowed */
+struct fetches *fetches_new(struct clerk *clerk,
+                            uint64_t bytes_max); /* NULL when out of memory; clerk is borrowed */
 void fetches_free(struct fetches **fetches);
 
 /* Take fetch (malloc'ed). */

@@ -9,18 +9,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Silence is looked for this often: who would be found silent too long at the next look is found now. */
+static const uint64_t LOOK_US = 100 * 1000;
+
 static struct worker *worker_of(const struct coordinator *coordinator, const struct wire_in *in)
 {
     const struct peer *peer = peers_find(coordinator->peers, in->peer);
     return peer && peer->state == DIALOGUE_WORKER ? roster_at(coordinator->roster, peer->worker) : NULL;
 }
 
-/* ---- coming and going ---------------------------------------------------------------------------------------------------- */
+/* ---- coming and going ---- */
 
 static enum err check_protocol(const struct message_hello *hello, struct why *why)
 {
     if (hello->protocol_min > PROTOCOL_MAX || hello->protocol_max < PROTOCOL_MIN)
-        return why_set(why, ERR_UNSUPPORTED, "this coordinator speaks protocol %d to %d, the worker %u to %u; update the older one",
+        return why_set(why, ERR_UNSUPPORTED,
+                       "this coordinator speaks protocol %d to %d, the worker %u to %u; update the older one",
                        PROTOCOL_MIN, PROTOCOL_MAX, hello->protocol_min, hello->protocol_max);
     return ERR_OK;
 }
@@ -59,8 +63,9 @@ void floor_hello(struct coordinator *coordinator, struct wire_in *in)
     peer->worker = worker->number;
     worker->heard_us = coordinator->now_us;
     worker->joined_us = clock_wall_us();
-    coordinator_note(coordinator, LOG_INFO, "WORKER-UP", "worker %u (%s) on %s, pid %llu: %u devices, %u slots", worker->number,
-                     worker->name, hello->host, (unsigned long long)hello->pid, hello->devices_count, hello->slots_count);
+    coordinator_note(coordinator, LOG_INFO, "WORKER-UP",
+                     "worker %u (%s) on %s, pid %llu: %u devices, %u slots", worker->number, worker->name,
+                     hello->host, (unsigned long long)hello->pid, hello->devices_count, hello->slots_count);
     welcome(coordinator, worker);
 }
 
@@ -78,7 +83,8 @@ static void describe_slot(const struct message_slot *slot, struct sched_slot_inf
     info->load_us = slot->load_us;
 }
 
-static bool put_into_service(struct coordinator *coordinator, struct worker *worker, const struct message_hello *hello)
+static bool put_into_service(struct coordinator *coordinator, struct worker *worker,
+                             const struct message_hello *hello)
 {
     struct sched_slot_look look;
     struct sched_slot_info *infos = calloc(hello->slots_count ? hello->slots_count : 1, sizeof *infos);
@@ -95,7 +101,8 @@ static bool put_into_service(struct coordinator *coordinator, struct worker *wor
     return !hello->slots_count || (sched_slot_look(coordinator->sched, worker->number, 0, &look) && look.up);
 }
 
-static bool is_proven(const struct coordinator *coordinator, const struct worker *worker, const struct proof *claim, const uint8_t *mac)
+static bool is_proven(const struct coordinator *coordinator, const struct worker *worker,
+                      const struct proof *claim, const uint8_t *mac)
 {
     struct proof proof = *claim;
     memcpy(proof.worker, worker->uuid, UUID_BYTES);
@@ -108,7 +115,8 @@ static struct record *live_job(const struct coordinator *coordinator, uint64_t n
     return record && record->in_sched && !record->closing ? record : NULL;
 }
 
-static void keep_share(struct coordinator *coordinator, struct worker *worker, struct record *record, uint32_t slot)
+static void keep_share(struct coordinator *coordinator, struct worker *worker, struct record *record,
+                       uint32_t slot)
 {
     if (worker->share_job != record->number) {
         for (uint32_t i = 0; i < worker->slots_count; i++)
@@ -116,13 +124,19 @@ static void keep_share(struct coordinator *coordinator, struct worker *worker, s
         worker->share_job = record->number;
     }
     if (worker->shares[slot] == SIZE_MAX)
-        worker->shares[slot] = record_share(record, worker->number, worker_hello(coordinator->roster, worker), slot);
+        worker->shares[slot] =
+            record_share(record, worker->number, worker_hello(coordinator->roster, worker), slot);
 }
 
-static void take_held(struct coordinator *coordinator, struct worker *worker, const struct message_attempt *held)
+static void take_held(struct coordinator *coordinator, struct worker *worker,
+                      const struct message_attempt *held)
 {
-    struct proof claim = { .job = held->job, .first = held->first, .term = held->term, .attempt = held->attempt,
-                           .count = held->count, .slot = held->slot };
+    struct proof claim = { .job = held->job,
+                           .first = held->first,
+                           .term = held->term,
+                           .attempt = held->attempt,
+                           .count = held->count,
+                           .slot = held->slot };
     struct record *record = live_job(coordinator, held->job);
     if (held->slot >= worker->slots_count || !is_proven(coordinator, worker, &claim, held->mac)) {
         outbox_ack(coordinator->outbox, worker->number, held->term, held->attempt);
@@ -136,12 +150,19 @@ static void take_held(struct coordinator *coordinator, struct worker *worker, co
         return; /* its result comes by itself */
     coordinator_tell(coordinator, worker, record);
     keep_share(coordinator, worker, record, held->slot);
-    struct sched_event event = { .type = SCHED_HELD, .worker = worker->number, .slot = held->slot, .job = held->job,
-                                 .attempt = held->attempt, .term = held->term, .first = held->first, .count = held->count };
+    struct sched_event event = { .type = SCHED_HELD,
+                                 .worker = worker->number,
+                                 .slot = held->slot,
+                                 .job = held->job,
+                                 .attempt = held->attempt,
+                                 .term = held->term,
+                                 .first = held->first,
+                                 .count = held->count };
     coordinator_step(coordinator, &event);
 }
 
-/* Jobs that ended while it was away it must still forget; of the others it is told again, as the JOBS may not have reached it. */
+/* Jobs that ended while it was away it must still forget; of the others it is told again, as the JOBS may not
+ * have reached it. */
 static void renew_told(struct coordinator *coordinator, struct worker *worker)
 {
     for (size_t i = 0; i < worker->told_count; i++)
@@ -150,12 +171,14 @@ static void renew_told(struct coordinator *coordinator, struct worker *worker)
     worker->told_count = 0;
 }
 
-/* The look at its HELLO that we iterate over is taken anew each time: steps in between may look at other workers'. */
+/* The look at its HELLO that we iterate over is taken anew each time: steps in between may look at other
+ * workers'. */
 static void serve(struct coordinator *coordinator, struct worker *worker)
 {
     renew_told(coordinator, worker);
     if (!put_into_service(coordinator, worker, worker_hello(coordinator->roster, worker))) {
-        coordinator_refuse(coordinator, worker->peer, ERR_FULL, "the coordinator has no room for these slots");
+        coordinator_refuse(coordinator, worker->peer, ERR_FULL,
+                           "the coordinator has no room for these slots");
         return;
     }
     for (uint32_t i = 0; i < worker_hello(coordinator->roster, worker)->attempts_count; i++)
@@ -170,11 +193,13 @@ void floor_proof(struct coordinator *coordinator, struct wire_in *in)
     const char *nonce = store_nonce(coordinator->store);
     if (worker->serving)
         return;
-    worker->shares_storage = proof->nonce_size == strlen(nonce) && memcmp(proof->nonce, nonce, proof->nonce_size) == 0;
+    worker->shares_storage =
+        proof->nonce_size == strlen(nonce) && memcmp(proof->nonce, nonce, proof->nonce_size) == 0;
     serve(coordinator, worker);
 }
 
-/* Any word that only a worker in service has to say counts as a proof of nothing: it is served, but not given paths. */
+/* Any word that only a worker in service has to say counts as a proof of nothing: it is served, but not given
+ * paths. */
 static struct worker *in_service(struct coordinator *coordinator, const struct wire_in *in)
 {
     struct worker *worker = worker_of(coordinator, in);
@@ -191,7 +216,8 @@ void floor_heartbeat(struct coordinator *coordinator, struct wire_in *in)
 void floor_bye(struct coordinator *coordinator, struct wire_in *in)
 {
     const char *reason = in->message->bye.reason;
-    coordinator_lose(coordinator, worker_of(coordinator, in), ROSTER_LEFT, *reason ? reason : "it said goodbye");
+    coordinator_lose(coordinator, worker_of(coordinator, in), ROSTER_LEFT,
+                     *reason ? reason : "it said goodbye");
 }
 
 void floor_listen(struct coordinator *coordinator)
@@ -199,9 +225,11 @@ void floor_listen(struct coordinator *coordinator)
     char reason[64];
     for (uint32_t i = 0; i < roster_count(coordinator->roster); i++) {
         struct worker *worker = roster_at(coordinator->roster, i);
-        if (worker->state != ROSTER_UP || coordinator->now_us - worker->heard_us < coordinator->silence_us)
+        if (worker->state != ROSTER_UP ||
+            coordinator->now_us - worker->heard_us + LOOK_US < coordinator->silence_us)
             continue;
-        snprintf(reason, sizeof reason, "it said nothing for %.1f s", (double)(coordinator->now_us - worker->heard_us) / 1e6);
+        snprintf(reason, sizeof reason, "it said nothing for %.1f s",
+                 (double)(coordinator->now_us - worker->heard_us) / 1e6);
         coordinator_lose(coordinator, worker, ROSTER_LOST, reason);
     }
 }
@@ -212,7 +240,7 @@ void floor_excuse(struct coordinator *coordinator)
         roster_at(coordinator->roster, i)->heard_us = coordinator->now_us;
 }
 
-/* ---- work ---------------------------------------------------------------------------------------------------------------- */
+/* ---- work ---- */
 
 void floor_loaded(struct coordinator *coordinator, struct wire_in *in)
 {
@@ -224,9 +252,10 @@ void floor_loaded(struct coordinator *coordinator, struct wire_in *in)
     if (!loaded->ok) {
         struct registry_file *file = registry_file(coordinator->registry, number);
         snprintf(file->refused_by, sizeof file->refused_by, "%s", worker->name);
-        snprintf(file->refusal, sizeof file->refusal, "%s", *loaded->reason ? loaded->reason : "it gave no reason");
-        coordinator_note(coordinator, LOG_WARN, "MODEL-REFUSED", "worker %u (%s), slot %u: %s", worker->number, worker->name,
-                         loaded->slot, file->refusal);
+        snprintf(file->refusal, sizeof file->refusal, "%s",
+                 *loaded->reason ? loaded->reason : "it gave no reason");
+        coordinator_note(coordinator, LOG_WARN, "MODEL-REFUSED", "worker %u (%s), slot %u: %s",
+                         worker->number, worker->name, loaded->slot, file->refusal);
     }
     struct sched_event event = { .type = SCHED_LOADED, .worker = worker->number, .slot = loaded->slot };
     event.loaded.model = number;
@@ -237,16 +266,21 @@ void floor_loaded(struct coordinator *coordinator, struct wire_in *in)
     coordinator_step(coordinator, &event);
 }
 
-static void take_result(struct coordinator *coordinator, struct worker *worker, const struct message_result *result,
-                        struct parcel *parcel, uint32_t frames_first)
+static void take_result(struct coordinator *coordinator, struct worker *worker,
+                        const struct message_result *result, struct parcel *parcel, uint32_t frames_first)
 {
-    struct proof claim = { .job = result->job, .first = result->first, .term = result->term, .attempt = result->attempt,
-                           .count = result->count, .slot = result->slot };
+    struct proof claim = { .job = result->job,
+                           .first = result->first,
+                           .term = result->term,
+                           .attempt = result->attempt,
+                           .count = result->count,
+                           .slot = result->slot };
     struct record *record = live_job(coordinator, result->job);
     bool proven = result->slot < worker->slots_count && is_proven(coordinator, worker, &claim, result->mac);
     if (!proven)
-        coordinator_complain(coordinator, "RESULT-FORGED", "worker %u (%s): a result of job %llu that was not leased to it",
-                         worker->number, worker->name, (unsigned long long)result->job);
+        coordinator_complain(coordinator, "RESULT-FORGED",
+                             "worker %u (%s): a result of job %llu that was not leased to it", worker->number,
+                             worker->name, (unsigned long long)result->job);
     if (!proven || !record) {
         outbox_ack(coordinator->outbox, worker->number, result->term, result->attempt);
         if (proven)
@@ -256,8 +290,14 @@ static void take_result(struct coordinator *coordinator, struct worker *worker, 
     struct answer answer = { 0 };
     answer_init(&answer, result, record, worker, parcel, frames_first);
     keep_share(coordinator, worker, record, result->slot);
-    struct sched_event event = { .type = SCHED_RESULT, .worker = worker->number, .slot = result->slot, .job = result->job,
-                                 .attempt = result->attempt, .term = result->term, .first = result->first, .count = result->count };
+    struct sched_event event = { .type = SCHED_RESULT,
+                                 .worker = worker->number,
+                                 .slot = result->slot,
+                                 .job = result->job,
+                                 .attempt = result->attempt,
+                                 .term = result->term,
+                                 .first = result->first,
+                                 .count = result->count };
     event.result.proven = true;
     event.result.failure = answer.failure;
     event.result.run_us = result->run_us;
@@ -285,12 +325,14 @@ void floor_results(struct coordinator *coordinator, struct wire_in *in)
     if (!worker)
         return;
     if (!frames_add_up(in)) {
-        coordinator_refuse(coordinator, in->peer, ERR_FORMAT, "RESULTS: its results name more or fewer frames than came with it");
+        coordinator_refuse(coordinator, in->peer, ERR_FORMAT,
+                           "RESULTS: its results name more or fewer frames than came with it");
         return;
     }
     struct parcel *parcel = parcel_take(in);
     if (!parcel) {
-        coordinator_refuse(coordinator, in->peer, ERR_MEMORY, "the coordinator is out of memory; connect again");
+        coordinator_refuse(coordinator, in->peer, ERR_MEMORY,
+                           "the coordinator is out of memory; connect again");
         return;
     }
     uint32_t frames_first = 0;
@@ -306,13 +348,16 @@ void floor_returned(struct coordinator *coordinator, struct wire_in *in)
     const struct message_returned *returned = &in->message->returned;
     struct worker *worker = in_service(coordinator, in);
     for (uint32_t i = 0; worker && i < returned->attempts_count; i++)
-        coordinator_step(coordinator, &(struct sched_event){ .type = SCHED_RETURNED, .worker = worker->number,
-                                                             .attempt = returned->attempts[i], .term = store_term(coordinator->store) });
+        coordinator_step(coordinator, &(struct sched_event){ .type = SCHED_RETURNED,
+                                                             .worker = worker->number,
+                                                             .attempt = returned->attempts[i],
+                                                             .term = store_term(coordinator->store) });
 }
 
-/* ---- pieces -------------------------------------------------------------------------------------------------------------- */
+/* ---- pieces ---- */
 
-static enum err find_model(struct coordinator *coordinator, const struct message_fetch *ask, struct fetch *fetch, struct why *why)
+static enum err find_model(struct coordinator *coordinator, const struct message_fetch *ask,
+                           struct fetch *fetch, struct why *why)
 {
     char path[PATH_MAX_BYTES];
     /* Only models: not every upload is every worker's business. */
@@ -323,17 +368,20 @@ static enum err find_model(struct coordinator *coordinator, const struct message
     return fetch->path ? ERR_OK : why_set(why, ERR_MEMORY, "the coordinator is out of memory");
 }
 
-static enum err find_input(struct coordinator *coordinator, const struct message_fetch *ask, struct fetch *fetch, struct why *why)
+static enum err find_input(struct coordinator *coordinator, const struct message_fetch *ask,
+                           struct fetch *fetch, struct why *why)
 {
     char path[PATH_MAX_BYTES];
     const struct record *record = live_job(coordinator, ask->job);
     const struct message_submit *spec = record ? jobs_spec(coordinator->jobs, record) : NULL;
     if (!spec || ask->input >= spec->inputs_count)
-        return why_set(why, ERR_NOT_FOUND, "FETCH: job %llu has no input %u, or is over", (unsigned long long)ask->job, ask->input);
+        return why_set(why, ERR_NOT_FOUND, "FETCH: job %llu has no input %u, or is over",
+                       (unsigned long long)ask->job, ask->input);
     const struct message_input *input = &spec->inputs[ask->input];
     uint64_t total = input->source.row_bytes * spec->samples; /* checked when the job was accepted */
     if (ask->offset > total || ask->length > total - ask->offset)
-        return why_set(why, ERR_LIMIT, "FETCH: past the end of job %llu's input %u", (unsigned long long)ask->job, ask->input);
+        return why_set(why, ERR_LIMIT, "FETCH: past the end of job %llu's input %u",
+                       (unsigned long long)ask->job, ask->input);
     coordinator_input_path(coordinator, input, path, sizeof path);
     fetch->path = strdup(path);
     fetch->base = input->source.offset;
@@ -345,11 +393,13 @@ static enum err find_input(struct coordinator *coordinator, const struct message
     return fetch->path ? ERR_OK : why_set(why, ERR_MEMORY, "the coordinator is out of memory");
 }
 
-static void send_piece(struct coordinator *coordinator, wire_peer peer, uint64_t tag, const char *failure, uint64_t total,
-                       const struct wire_frame *frame)
+static void send_piece(struct coordinator *coordinator, wire_peer peer, uint64_t tag, const char *failure,
+                       uint64_t total, const struct wire_frame *frame)
 {
     struct message message = { .type = MESSAGE_PIECE };
-    message.piece = (struct message_piece){ .tag = tag, .ok = !failure, .reason = failure ? failure : "", .total = total };
+    message.piece = (struct message_piece){
+        .tag = tag, .ok = !failure, .reason = failure ? failure : "", .total = total
+    };
     if (wire_send(coordinator->wire, peer, &message, frame, frame ? 1 : 0))
         log_debug("PIECE-LOST", "a worker did not wait for what it had asked");
 }
@@ -362,7 +412,8 @@ void floor_fetch(struct coordinator *coordinator, struct wire_in *in)
         return;
     struct peer *peer = peers_find(coordinator->peers, in->peer);
     if (peer->pieces == PIECES_IN_FLIGHT) {
-        coordinator_refuse(coordinator, in->peer, ERR_LIMIT, "FETCH: more unanswered ones than the protocol allows");
+        coordinator_refuse(coordinator, in->peer, ERR_LIMIT,
+                           "FETCH: more unanswered ones than the protocol allows");
         return;
     }
     struct fetch *fetch = calloc(1, sizeof *fetch);

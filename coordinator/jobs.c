@@ -7,11 +7,11 @@
 #include <string.h>
 
 struct jobs {
-    size_t max, open_count;       /* open_count is only an upper bound: recounted when it reaches max */
+    size_t max, open_count; /* open_count is only an upper bound: recounted when it reaches max */
     size_t count, capacity;
-    struct record **at;              /* ascending numbers */
+    struct record **at; /* ascending numbers */
     struct decoder *decoder;
-    uint64_t decoded;             /* whose spec the decoder holds; 0 = nobody's */
+    uint64_t decoded; /* whose spec the decoder holds; 0 = nobody's */
     const struct message *message;
 };
 
@@ -72,7 +72,8 @@ static enum err describe(struct record *job, const struct message_submit *submit
     memcpy(job->uuid, submit->uuid, UUID_BYTES);
     job->formats = format_bit(submit->format);
     if (!job->formats)
-        return why_set(why, ERR_UNSUPPORTED, "model format '%s' is not known; use onnx or synthetic", submit->format);
+        return why_set(why, ERR_UNSUPPORTED, "model format '%s' is not known; use onnx or synthetic",
+                       submit->format);
     return keep_outputs(job, submit, why);
 }
 
@@ -102,8 +103,8 @@ static bool is_full(struct jobs *jobs)
     return jobs->open_count >= jobs->max;
 }
 
-enum err jobs_add(struct jobs *jobs, uint64_t number, const struct message_submit *submit, int64_t now_us, struct record **job,
-                  struct why *why)
+enum err jobs_add(struct jobs *jobs, uint64_t number, const struct message_submit *submit, int64_t now_us,
+                  struct record **job, struct why *why)
 {
     if (is_full(jobs))
         return why_set(why, ERR_FULL, "%zu jobs are open, which is the most; wait for one to end", jobs->max);
@@ -131,16 +132,17 @@ enum err jobs_add(struct jobs *jobs, uint64_t number, const struct message_submi
 static enum record_state state_from_store(const struct store_job_row *row)
 {
     static const enum record_state states[] = { [STORE_JOB_OPEN] = RECORD_QUEUED,
-                                             [STORE_JOB_FINISHING] = RECORD_FINISHING,
-                                             [STORE_JOB_DONE] = RECORD_DONE,
-                                             [STORE_JOB_FAILED] = RECORD_FAILED,
-                                             [STORE_JOB_CANCELLED] = RECORD_CANCELLED };
+                                                [STORE_JOB_FINISHING] = RECORD_FINISHING,
+                                                [STORE_JOB_DONE] = RECORD_DONE,
+                                                [STORE_JOB_FAILED] = RECORD_FAILED,
+                                                [STORE_JOB_CANCELLED] = RECORD_CANCELLED };
     if (row->state == STORE_JOB_OPEN && row->started_us)
         return RECORD_RUNNING;
     return states[row->state];
 }
 
-static enum err restore(struct jobs *jobs, struct record *job, const struct store_job_row *row, struct why *why)
+static enum err restore(struct jobs *jobs, struct record *job, const struct store_job_row *row,
+                        struct why *why)
 {
     job->number = row->job;
     job->recovered = true;
@@ -153,16 +155,19 @@ static enum err restore(struct jobs *jobs, struct record *job, const struct stor
     memcpy(job->spec, row->spec, row->spec_size);
     job->spec_size = row->spec_size;
     if (row->state < STORE_JOB_OPEN || row->state > STORE_JOB_CANCELLED)
-        return why_set(why, ERR_FORMAT, "job %llu has state %d, which is none", (unsigned long long)row->job, (int)row->state);
+        return why_set(why, ERR_FORMAT, "job %llu has state %d, which is none", (unsigned long long)row->job,
+                       (int)row->state);
     job->state = state_from_store(row);
     const struct message *message;
     enum err err = decoder_decode(jobs->decoder, job->spec, job->spec_size, &message, why);
     if (!err && message->type != MESSAGE_SUBMIT)
-        err = why_set(why, ERR_FORMAT, "job %llu: its record is a %s", (unsigned long long)row->job, message_name(message->type));
+        err = why_set(why, ERR_FORMAT, "job %llu: its record is a %s", (unsigned long long)row->job,
+                      message_name(message->type));
     return err ? err : describe(job, &message->submit, why);
 }
 
-enum err jobs_restore(struct jobs *jobs, const struct store_job_row *row, struct record **job, struct why *why)
+enum err jobs_restore(struct jobs *jobs, const struct store_job_row *row, struct record **job,
+                      struct why *why)
 {
     struct record *fresh = calloc(1, sizeof *fresh);
     if (!fresh)
@@ -239,7 +244,8 @@ struct record *jobs_at(const struct jobs *jobs, size_t index)
 const struct message_submit *jobs_spec(struct jobs *jobs, const struct record *job)
 {
     if (jobs->decoded != job->number) {
-        /* The bytes were decoded, or made by our own encoder, when the record was made: they are no longer from outside. */
+        /* The bytes were decoded, or made by our own encoder, when the record was made: they are no longer
+         * from outside. */
         enum err err = decoder_decode(jobs->decoder, job->spec, job->spec_size, &jobs->message, NULL);
         ENSURE(!err);
         jobs->decoded = job->number;

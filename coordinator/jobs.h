@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* jobs - the records of all jobs, open and over, by number. What was asked is kept as it came, an encoded SUBMIT, and decoded when
- * it is looked at.
- * One owner. Memory: a few hundred bytes a job; a record's outputs are kept decoded, the rest is decoded when looked at. */
+/* jobs - the records of all jobs, open and over, by number. What was asked is kept as it came, an encoded
+ * SUBMIT, and decoded when it is looked at. One owner. Memory: a few hundred bytes a job; a record's outputs
+ * are kept decoded, the rest is decoded when looked at. */
 #ifndef JOBS_H
 #define JOBS_H
 
@@ -18,21 +18,23 @@ struct jobs *jobs_new(size_t max); /* NULL when out of memory */
 void jobs_free(struct jobs **jobs);
 
 /* A new record in STORING. Its number is larger than all before. ERR_FULL: the table has max open jobs. */
-MUST_USE enum err jobs_add(struct jobs *jobs, uint64_t number, const struct message_submit *submit, int64_t now_us,
-                           struct record **job, struct why *why);
+MUST_USE enum err jobs_add(struct jobs *jobs, uint64_t number, const struct message_submit *submit,
+                           int64_t now_us, struct record **job, struct why *why);
 
 /* A record as the journal has it. ERR_FORMAT: its spec is not a SUBMIT of this version. */
-MUST_USE enum err jobs_restore(struct jobs *jobs, const struct store_job_row *row, struct record **job, struct why *why);
+MUST_USE enum err jobs_restore(struct jobs *jobs, const struct store_job_row *row, struct record **job,
+                               struct why *why);
 
 void jobs_remove(struct jobs *jobs, uint64_t number);
 
 /* Pointers are valid until the job is removed. NULL: there is none. */
 struct record *jobs_find(const struct jobs *jobs, uint64_t number);
 struct record *jobs_find_uuid(const struct jobs *jobs, const uint8_t uuid[UUID_BYTES]);
-struct record *jobs_find_output(struct jobs *jobs, const char *path);  /* an open job that will publish there */
+struct record *jobs_find_output(struct jobs *jobs,
+                                const char *path); /* an open job that will publish there */
 
 size_t jobs_count(const struct jobs *jobs);
-struct record *jobs_at(const struct jobs *jobs, size_t index);         /* ascending numbers */
+struct record *jobs_at(const struct jobs *jobs, size_t index); /* ascending numbers */
 
 /* What was asked. A look: valid until the next jobs_spec of the same table. */
 const struct message_submit *jobs_spec(struct jobs *jobs, const struct record *job);

@@ -12,16 +12,21 @@
 
 static const uint64_t TALLY_EVERY_US = 1000 * 1000;
 
-/* Without memory for a record of what happened nothing may be acknowledged, which is the store's own emergency too. */
+/* Without memory for a record of what happened nothing may be acknowledged, which is the store's own
+ * emergency too. */
 static void out_of_memory(struct coordinator *coordinator, const char *what)
 {
-    log_error("STORE-BROKEN", "out of memory for %s; stopping before anything is acknowledged that is not kept", what);
+    log_error("STORE-BROKEN",
+              "out of memory for %s; stopping before anything is acknowledged that is not kept", what);
     coordinator->broken = true;
 }
 
-static void post(struct coordinator *coordinator, struct store_op **op) { store_post(coordinator->store, op); }
+static void post(struct coordinator *coordinator, struct store_op **op)
+{
+    store_post(coordinator->store, op);
+}
 
-/* ---- what is posted ------------------------------------------------------------------------------------------------------ */
+/* ---- what is posted ---- */
 
 enum err ledger_job_add(struct coordinator *coordinator, struct record *record)
 {
@@ -45,7 +50,8 @@ enum err ledger_job_add(struct coordinator *coordinator, struct record *record)
     return ERR_OK;
 }
 
-enum err ledger_model_add(struct coordinator *coordinator, const struct message_model_add *model, wire_peer peer)
+enum err ledger_model_add(struct coordinator *coordinator, const struct message_model_add *model,
+                          wire_peer peer)
 {
     struct store_op *op = store_op_new(STORE_MODEL_ADD);
     struct message message = { .type = MESSAGE_MODEL_ADD };
@@ -80,8 +86,8 @@ void ledger_result(struct coordinator *coordinator, const struct sched_action *a
 
 enum { FAILURE_FOUND_BY_STORE = 1 }; /* store_op.at_us of a FAILURE: which event its settling is */
 
-static void post_failure(struct coordinator *coordinator, const struct store_op *about, const char *reason, const char *worker,
-                         int64_t kind)
+static void post_failure(struct coordinator *coordinator, const struct store_op *about, const char *reason,
+                         const char *worker, int64_t kind)
 {
     struct store_op *op = store_op_new(STORE_FAILURE);
     if (!op || !(op->text = strdup(reason)) || !(op->text2 = strdup(worker))) {
@@ -101,12 +107,14 @@ static void post_failure(struct coordinator *coordinator, const struct store_op 
 void ledger_failure(struct coordinator *coordinator, const struct sched_action *action)
 {
     ENSURE(coordinator->answer && coordinator->answer->record->number == action->job);
-    struct store_op about = { .job = action->job, .first = action->first, .count = (uint32_t)action->count, .tag = action->settle };
+    struct store_op about = {
+        .job = action->job, .first = action->first, .count = (uint32_t)action->count, .tag = action->settle
+    };
     post_failure(coordinator, &about, coordinator->answer->reason.text, coordinator->answer->worker->name, 0);
 }
 
-static void post_mark(struct coordinator *coordinator, const struct record *record, enum store_job_state state, const char *reason,
-                      int64_t at_us)
+static void post_mark(struct coordinator *coordinator, const struct record *record,
+                      enum store_job_state state, const char *reason, int64_t at_us)
 {
     struct store_op *op = store_op_new(STORE_JOB_MARK);
     if (!op || (reason && !(op->text = strdup(reason)))) {
@@ -122,7 +130,8 @@ static void post_mark(struct coordinator *coordinator, const struct record *reco
 }
 
 /* Accounting may be lost: it is not worth stopping for. */
-static void post_tally(struct coordinator *coordinator, uint64_t job, const char *key, uint8_t *value, size_t size)
+static void post_tally(struct coordinator *coordinator, uint64_t job, const char *key, uint8_t *value,
+                       size_t size)
 {
     struct store_op *op = store_op_new(STORE_TALLY);
     if (op)
@@ -177,12 +186,13 @@ void ledger_tallies(struct coordinator *coordinator)
 {
     for (size_t i = 0; i < jobs_count(coordinator->jobs); i++) {
         struct record *record = jobs_at(coordinator->jobs, i);
-        if (record->state == RECORD_RUNNING && !record->closing && coordinator->now_us - record->told_us >= TALLY_EVERY_US)
+        if (record->state == RECORD_RUNNING && !record->closing &&
+            coordinator->now_us - record->told_us >= TALLY_EVERY_US)
             post_accounts(coordinator, record);
     }
 }
 
-/* ---- a job's states ------------------------------------------------------------------------------------------------------ */
+/* ---- a job's states ---- */
 
 void ledger_schedule(struct coordinator *coordinator, struct record *record)
 {
@@ -199,7 +209,8 @@ void ledger_schedule(struct coordinator *coordinator, struct record *record)
     coordinator_step(coordinator, &event);
 }
 
-void ledger_close(struct coordinator *coordinator, struct record *record, enum record_state end, const char *reason)
+void ledger_close(struct coordinator *coordinator, struct record *record, enum record_state end,
+                  const char *reason)
 {
     static const enum store_job_state states[] = { [RECORD_DONE] = STORE_JOB_DONE,
                                                    [RECORD_FAILED] = STORE_JOB_FAILED,
@@ -210,7 +221,8 @@ void ledger_close(struct coordinator *coordinator, struct record *record, enum r
     if (!record->finished_us)
         record->finished_us = clock_wall_us();
     if (reason && record_set_reason(record, reason))
-        log_warn("MEMORY-SHORT", "job %llu ends without its reason being kept", (unsigned long long)record->number);
+        log_warn("MEMORY-SHORT", "job %llu ends without its reason being kept",
+                 (unsigned long long)record->number);
     post_accounts(coordinator, record);
     post_mark(coordinator, record, states[end], reason, record->finished_us);
 }
@@ -241,8 +253,10 @@ static void on_failed(struct coordinator *coordinator, struct record *record)
     struct sched_job_look look = { 0 };
     char reason[WHY_MAX];
     sched_job_look(coordinator->sched, record->number, &look);
-    const char *last = record->failures_count ? record->failures[record->failures_count - 1].reason : "unknown";
-    snprintf(reason, sizeof reason, "%llu samples failed, and %llu were allowed to; the last one: %.400s", (unsigned long long)look.failed,
+    const char *last =
+        record->failures_count ? record->failures[record->failures_count - 1].reason : "unknown";
+    snprintf(reason, sizeof reason, "%llu samples failed, and %llu were allowed to; the last one: %.400s",
+             (unsigned long long)look.failed,
              (unsigned long long)record_failures_max(jobs_spec(coordinator->jobs, record)), last);
     coordinator_forget(coordinator, record->number);
     ledger_close(coordinator, record, RECORD_FAILED, reason);
@@ -263,22 +277,25 @@ static void on_queued(struct coordinator *coordinator, struct record *record)
 void ledger_job_state(struct coordinator *coordinator, const struct sched_action *action)
 {
     static void (*const handlers[])(struct coordinator *, struct record *) = {
-        [SCHED_JOB_QUEUED] = on_queued,       [SCHED_JOB_RUNNING] = on_running,     [SCHED_JOB_COMPLETE] = on_complete,
-        [SCHED_JOB_FAILED] = on_failed,       [SCHED_JOB_CANCELLED] = on_cancelled,
+        [SCHED_JOB_QUEUED] = on_queued,       [SCHED_JOB_RUNNING] = on_running,
+        [SCHED_JOB_COMPLETE] = on_complete,   [SCHED_JOB_FAILED] = on_failed,
+        [SCHED_JOB_CANCELLED] = on_cancelled,
     };
     struct record *record = jobs_find(coordinator->jobs, action->job);
     ENSURE(record);
     handlers[action->state](coordinator, record);
 }
 
-/* ---- what became durable ------------------------------------------------------------------------------------------------- */
+/* ---- what became durable ---- */
 
 typedef void op_done(struct coordinator *coordinator, struct store_event *event);
 
-static void answer_waiters(struct coordinator *coordinator, struct record *record, enum err err, const char *text)
+static void answer_waiters(struct coordinator *coordinator, struct record *record, enum err err,
+                           const char *text)
 {
     for (uint32_t i = 0; i < record->waiters_count; i++)
-        coordinator_reply(coordinator, record->waiters[i].peer, record->waiters[i].request, err, text, record->waiters[i].number);
+        coordinator_reply(coordinator, record->waiters[i].peer, record->waiters[i].request, err, text,
+                          record->waiters[i].number);
     record->waiters_count = 0;
 }
 
@@ -287,24 +304,29 @@ static void job_added(struct coordinator *coordinator, struct store_event *event
     struct record *record = jobs_find(coordinator->jobs, event->op->job);
     ENSURE(record);
     if (event->err) {
-        coordinator_note(coordinator, LOG_WARN, "JOB-REFUSED", "job %llu: %s", (unsigned long long)record->number, event->why.text);
+        coordinator_note(coordinator, LOG_WARN, "JOB-REFUSED", "job %llu: %s",
+                         (unsigned long long)record->number, event->why.text);
         answer_waiters(coordinator, record, event->err, event->why.text);
         jobs_remove(coordinator->jobs, record->number);
         return;
     }
     record->state = RECORD_QUEUED;
-    coordinator_note(coordinator, LOG_INFO, "JOB-ACCEPTED", "job %llu (%s): model %s, %llu samples", (unsigned long long)record->number,
-                     record->name, record->model, (unsigned long long)record->samples);
+    coordinator_note(coordinator, LOG_INFO, "JOB-ACCEPTED", "job %llu (%s): model %s, %llu samples",
+                     (unsigned long long)record->number, record->name, record->model,
+                     (unsigned long long)record->samples);
     answer_waiters(coordinator, record, ERR_OK, "");
     ledger_schedule(coordinator, record);
 }
 
 static void tell_end(struct coordinator *coordinator, const struct record *record)
 {
-    static const char *const ids[] = { [RECORD_DONE] = "JOB-DONE", [RECORD_FAILED] = "JOB-FAILED", [RECORD_CANCELLED] = "JOB-CANCELLED" };
+    static const char *const ids[] = {
+        [RECORD_DONE] = "JOB-DONE", [RECORD_FAILED] = "JOB-FAILED", [RECORD_CANCELLED] = "JOB-CANCELLED"
+    };
     coordinator_note(coordinator, record->state == RECORD_FAILED ? LOG_WARN : LOG_INFO, ids[record->state],
-                     "job %llu (%s): %llu of %llu samples done, %llu failed%s%s", (unsigned long long)record->number, record->name,
-                     (unsigned long long)record->done, (unsigned long long)record->samples, (unsigned long long)record->failed,
+                     "job %llu (%s): %llu of %llu samples done, %llu failed%s%s",
+                     (unsigned long long)record->number, record->name, (unsigned long long)record->done,
+                     (unsigned long long)record->samples, (unsigned long long)record->failed,
                      record->reason ? "; " : "", record->reason ? record->reason : "");
 }
 
@@ -345,10 +367,11 @@ static void failure_stored(struct coordinator *coordinator, struct store_event *
     struct store_op *op = event->op;
     struct record *record = jobs_find(coordinator->jobs, op->job);
     if (event->err)
-        log_error("FAILURE-NOT-KEPT", "job %llu, sample %llu: %s", (unsigned long long)op->job, (unsigned long long)op->first,
-                  event->why.text);
+        log_error("FAILURE-NOT-KEPT", "job %llu, sample %llu: %s", (unsigned long long)op->job,
+                  (unsigned long long)op->first, event->why.text);
     if (record && record->in_sched && record_add_failure(record, op->first, op->count, op->text, op->text2))
-        log_warn("MEMORY-SHORT", "job %llu: a failure is missing from its error file", (unsigned long long)op->job);
+        log_warn("MEMORY-SHORT", "job %llu: a failure is missing from its error file",
+                 (unsigned long long)op->job);
     settle(coordinator, op, op->at_us == FAILURE_FOUND_BY_STORE ? SCHED_UNSTORABLE : SCHED_STORED);
 }
 
@@ -366,7 +389,8 @@ static void model_added(struct coordinator *coordinator, struct store_event *eve
     if (!err)
         err = registry_restore(coordinator->registry, event->op->blob, event->op->blob_size, &why);
     if (!err)
-        coordinator_note(coordinator, LOG_INFO, "MODEL-ADDED", "model %s version %s", event->op->text, event->op->text2);
+        coordinator_note(coordinator, LOG_INFO, "MODEL-ADDED", "model %s version %s", event->op->text,
+                         event->op->text2);
     coordinator_reply(coordinator, event->op->first, event->op->tag, err, why.text, 0);
 }
 
@@ -379,8 +403,9 @@ static void job_dropped(struct coordinator *coordinator, struct store_event *eve
 static void on_done(struct coordinator *coordinator, struct store_event *event)
 {
     static op_done *const handlers[] = {
-        [STORE_JOB_ADD] = job_added,   [STORE_JOB_MARK] = job_marked,   [STORE_RESULT] = result_stored, [STORE_FAILURE] = failure_stored,
-        [STORE_TALLY] = tally_stored,  [STORE_MODEL_ADD] = model_added, [STORE_JOB_DROP] = job_dropped,
+        [STORE_JOB_ADD] = job_added,      [STORE_JOB_MARK] = job_marked, [STORE_RESULT] = result_stored,
+        [STORE_FAILURE] = failure_stored, [STORE_TALLY] = tally_stored,  [STORE_MODEL_ADD] = model_added,
+        [STORE_JOB_DROP] = job_dropped,
     };
     handlers[event->op->type](coordinator, event);
     store_op_free(&event->op);
@@ -399,7 +424,8 @@ static void keep_full_path(struct coordinator *coordinator, const char *text)
 static void on_full(struct coordinator *coordinator, struct store_event *event)
 {
     keep_full_path(coordinator, event->why.text);
-    coordinator_note(coordinator, LOG_ERROR, "STORE-FULL", "%s; work pauses until there is room", event->why.text);
+    coordinator_note(coordinator, LOG_ERROR, "STORE-FULL", "%s; work pauses until there is room",
+                     event->why.text);
     coordinator_step(coordinator, &(struct sched_event){ .type = SCHED_PAUSE });
 }
 
@@ -413,14 +439,16 @@ static void on_resumed(struct coordinator *coordinator, struct store_event *even
 
 static void on_broken(struct coordinator *coordinator, struct store_event *event)
 {
-    coordinator_note(coordinator, LOG_ERROR, "STORE-BROKEN", "%s; nothing more can be acknowledged", event->why.text);
+    coordinator_note(coordinator, LOG_ERROR, "STORE-BROKEN", "%s; nothing more can be acknowledged",
+                     event->why.text);
     coordinator->broken = true;
 }
 
 void ledger_event(struct coordinator *coordinator, struct store_event *event)
 {
-    static op_done *const handlers[] = {
-        [STORE_DONE] = on_done, [STORE_FULL] = on_full, [STORE_RESUMED] = on_resumed, [STORE_BROKEN] = on_broken
-    };
+    static op_done *const handlers[] = { [STORE_DONE] = on_done,
+                                         [STORE_FULL] = on_full,
+                                         [STORE_RESUMED] = on_resumed,
+                                         [STORE_BROKEN] = on_broken };
     handlers[event->type](coordinator, event);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* ledger - the coordinator's dealings with the store: what must be durable is posted here, and what became durable has its
- * consequences here. The order of DESIGN section 6: durable first, then told to the scheduler, acknowledged, visible. */
+/* ledger - the coordinator's dealings with the store: what must be durable is posted here, and what became
+ * durable has its consequences here. The order of DESIGN section 6: durable first, then told to the
+ * scheduler, acknowledged, visible. */
 #ifndef LEDGER_H
 #define LEDGER_H
 
@@ -10,15 +11,18 @@
 MUST_USE enum err ledger_job_add(struct coordinator *coordinator, struct record *record);
 
 /* Post a model; peer's request is answered when it is durable, and only then is it in the registry. */
-MUST_USE enum err ledger_model_add(struct coordinator *coordinator, const struct message_model_add *model, wire_peer peer);
+MUST_USE enum err ledger_model_add(struct coordinator *coordinator, const struct message_model_add *model,
+                                   wire_peer peer);
 
-/* The scheduler's actions: store rows of the answer at hand; record that its samples failed; a job's state changed. */
+/* The scheduler's actions: store rows of the answer at hand; record that its samples failed; a job's state
+ * changed. */
 void ledger_result(struct coordinator *coordinator, const struct sched_action *action);
 void ledger_failure(struct coordinator *coordinator, const struct sched_action *action);
 void ledger_job_state(struct coordinator *coordinator, const struct sched_action *action);
 
 /* The job's end: journal it; once durable it is visible and its waiters are answered. reason may be NULL. */
-void ledger_close(struct coordinator *coordinator, struct record *record, enum record_state end, const char *reason);
+void ledger_close(struct coordinator *coordinator, struct record *record, enum record_state end,
+                  const char *reason);
 
 /* Post the accounting of running jobs that changed, at most once a second for each. */
 void ledger_tallies(struct coordinator *coordinator);

@@ -35,17 +35,19 @@ struct loop {
     uint64_t swept_us;
 };
 
-/* ---- messages ------------------------------------------------------------------------------------------------------------ */
+/* ---- messages ---- */
 
 typedef void on_message(struct coordinator *coordinator, struct wire_in *in);
 
 static on_message *const handlers[] = {
-    [MESSAGE_HELLO] = floor_hello,         [MESSAGE_PROOF] = floor_proof,       [MESSAGE_LOADED] = floor_loaded,
-    [MESSAGE_RESULTS] = floor_results,     [MESSAGE_RETURNED] = floor_returned, [MESSAGE_HEARTBEAT] = floor_heartbeat,
-    [MESSAGE_FETCH] = floor_fetch,         [MESSAGE_BYE] = floor_bye,           [MESSAGE_CLIENT_HELLO] = desk_hello,
-    [MESSAGE_SUBMIT] = desk_submit,        [MESSAGE_VIEW] = desk_view,          [MESSAGE_CANCEL] = desk_cancel,
-    [MESSAGE_BLOB_FIND] = desk_blob_find,  [MESSAGE_BLOB_PUT] = desk_blob_put,  [MESSAGE_MODEL_ADD] = desk_model_add,
-    [MESSAGE_OUTPUT_GET] = desk_output_get,
+    [MESSAGE_HELLO] = floor_hello,        [MESSAGE_PROOF] = floor_proof,
+    [MESSAGE_LOADED] = floor_loaded,      [MESSAGE_RESULTS] = floor_results,
+    [MESSAGE_RETURNED] = floor_returned,  [MESSAGE_HEARTBEAT] = floor_heartbeat,
+    [MESSAGE_FETCH] = floor_fetch,        [MESSAGE_BYE] = floor_bye,
+    [MESSAGE_CLIENT_HELLO] = desk_hello,  [MESSAGE_SUBMIT] = desk_submit,
+    [MESSAGE_VIEW] = desk_view,           [MESSAGE_CANCEL] = desk_cancel,
+    [MESSAGE_BLOB_FIND] = desk_blob_find, [MESSAGE_BLOB_PUT] = desk_blob_put,
+    [MESSAGE_MODEL_ADD] = desk_model_add, [MESSAGE_OUTPUT_GET] = desk_output_get,
 };
 
 static bool has_handler(enum message_type type)
@@ -53,11 +55,12 @@ static bool has_handler(enum message_type type)
     return (size_t)type < sizeof handlers / sizeof handlers[0] && handlers[type];
 }
 
-static void refuse_untimely(struct coordinator *coordinator, const struct wire_in *in, enum dialogue_state state)
+static void refuse_untimely(struct coordinator *coordinator, const struct wire_in *in,
+                            enum dialogue_state state)
 {
     char text[128];
-    snprintf(text, sizeof text, "%s cannot come now (%s)%s", message_name(in->message->type), dialogue_name(state),
-             state == DIALOGUE_NEW ? "; say HELLO" : "");
+    snprintf(text, sizeof text, "%s cannot come now (%s)%s", message_name(in->message->type),
+             dialogue_name(state), state == DIALOGUE_NEW ? "; say HELLO" : "");
     coordinator_refuse(coordinator, in->peer, ERR_REFUSED, text);
 }
 
@@ -81,7 +84,8 @@ static void hear_the_end(struct coordinator *coordinator, wire_peer id)
     if (!peer)
         return;
     if (peer->state == DIALOGUE_WORKER)
-        coordinator_lose(coordinator, roster_at(coordinator->roster, peer->worker), ROSTER_LOST, "its connection closed");
+        coordinator_lose(coordinator, roster_at(coordinator->roster, peer->worker), ROSTER_LOST,
+                         "its connection closed");
     else
         peers_remove(coordinator->peers, id);
 }
@@ -115,7 +119,7 @@ static bool read_wire(struct coordinator *coordinator)
     return false;
 }
 
-/* ---- the store and the clerk --------------------------------------------------------------------------------------------- */
+/* ---- the store and the clerk ---- */
 
 static void read_store(struct coordinator *coordinator)
 {
@@ -134,7 +138,10 @@ static void on_piece(struct coordinator *coordinator, struct clerk_event *event)
     fetch_free(&fetch);
 }
 
-static void on_published(struct coordinator *coordinator, struct clerk_event *event) { publication_ended(coordinator, event); }
+static void on_published(struct coordinator *coordinator, struct clerk_event *event)
+{
+    publication_ended(coordinator, event);
+}
 
 static void read_clerk(struct coordinator *coordinator)
 {
@@ -148,9 +155,10 @@ static void read_clerk(struct coordinator *coordinator)
     }
 }
 
-/* ---- turns --------------------------------------------------------------------------------------------------------------- */
+/* ---- turns ---- */
 
-/* A coordinator that did not come to listen (a stopped process, a swapping host) must not take that for its workers' silence. */
+/* A coordinator that did not come to listen (a stopped process, a swapping host) must not take that for its
+ * workers' silence. */
 static void sweep(struct loop *loop)
 {
     struct coordinator *coordinator = &loop->coordinator;
@@ -169,7 +177,8 @@ static void sweep(struct loop *loop)
 static long patience_ms(const struct loop *loop)
 {
     const struct coordinator *coordinator = &loop->coordinator;
-    long idle = roster_up_count(coordinator->roster) || fetches_waiting(coordinator->fetches) ? SWEEP_MS : IDLE_MS;
+    long idle =
+        roster_up_count(coordinator->roster) || fetches_waiting(coordinator->fetches) ? SWEEP_MS : IDLE_MS;
     uint64_t deadline_us = sched_deadline_us(coordinator->sched);
     if (deadline_us <= coordinator->now_us)
         return 0;
@@ -215,7 +224,9 @@ enum err loop_run(struct loop *loop, struct why *why)
         if (!loop->stopped)
             turn(loop);
     }
-    return coordinator->broken ? why_set(why, ERR_SYSTEM, "%s: the store failed; see the log", coordinator->state_dir) : ERR_OK;
+    return coordinator->broken
+               ? why_set(why, ERR_SYSTEM, "%s: the store failed; see the log", coordinator->state_dir)
+               : ERR_OK;
 }
 
 void loop_stop(struct loop *loop)
@@ -228,7 +239,7 @@ void loop_stop(struct loop *loop)
 
 const char *loop_url(const struct loop *loop) { return loop->coordinator.url; }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------------- */
+/* ---- life ---- */
 
 static void configure(struct coordinator *coordinator, const struct loop_config *config)
 {
@@ -250,8 +261,8 @@ static enum err make_tables(struct coordinator *coordinator, struct why *why)
     coordinator->outbox = outbox_new();
     coordinator->events = events_new();
     coordinator->context = zmq_ctx_new();
-    bool ok = coordinator->peers && coordinator->roster && coordinator->jobs && coordinator->registry && coordinator->outbox &&
-              coordinator->events && coordinator->context;
+    bool ok = coordinator->peers && coordinator->roster && coordinator->jobs && coordinator->registry &&
+              coordinator->outbox && coordinator->events && coordinator->context;
     return ok ? ERR_OK : why_set(why, ERR_MEMORY, "out of memory for the coordinator's tables");
 }
 
@@ -262,7 +273,9 @@ static enum err open_store(struct coordinator *coordinator, struct recovery *rec
     if (err)
         return err;
     coordinator->next_job = store_next_job(coordinator->store);
-    struct sched_config config = { .workers_max = WORKERS_MAX, .slots_max = SLOTS_ALL_MAX, .jobs_max = JOBS_OPEN_MAX };
+    struct sched_config config = { .workers_max = WORKERS_MAX,
+                                   .slots_max = SLOTS_ALL_MAX,
+                                   .jobs_max = JOBS_OPEN_MAX };
     coordinator->sched = sched_new(&config, store_term(coordinator->store));
     return coordinator->sched ? ERR_OK : why_set(why, ERR_MEMORY, "out of memory for the scheduler");
 }
@@ -273,12 +286,14 @@ static enum err open_clerk(struct coordinator *coordinator, struct why *why)
     if (err)
         return err;
     coordinator->fetches = fetches_new(coordinator->clerk, FETCHING_BYTES);
-    return coordinator->fetches ? ERR_OK : why_set(why, ERR_MEMORY, "out of memory for the coordinator's tables");
+    return coordinator->fetches ? ERR_OK
+                                : why_set(why, ERR_MEMORY, "out of memory for the coordinator's tables");
 }
 
 static enum err listen_on(struct coordinator *coordinator, const struct loop_config *config, struct why *why)
 {
-    enum err err = wire_listen(coordinator->context, config->urls, config->urls_count, &coordinator->wire, why);
+    enum err err =
+        wire_listen(coordinator->context, config->urls, config->urls_count, &coordinator->wire, why);
     if (err)
         return err;
     snprintf(coordinator->url, sizeof coordinator->url, "%s", wire_endpoint(coordinator->wire, 0));
@@ -311,14 +326,16 @@ enum err loop_new(const struct loop_config *config, struct loop **loop, struct w
     configure(&fresh->coordinator, config);
     fresh->swept_us = fresh->coordinator.now_us;
     fresh->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    enum err err = fresh->stop_fd < 0 ? why_set_errno(why, ERR_SYSTEM, "no event descriptor") : start(&fresh->coordinator, config, why);
+    enum err err = fresh->stop_fd < 0 ? why_set_errno(why, ERR_SYSTEM, "no event descriptor")
+                                      : start(&fresh->coordinator, config, why);
     if (err)
         loop_free(&fresh);
     *loop = fresh;
     return err;
 }
 
-/* The clerk and the store first: their threads may hold frames and bytes. Fetches last: ZeroMQ's threads count in it. */
+/* The clerk and the store first: their threads may hold frames and bytes. Fetches last: ZeroMQ's threads
+ * count in it. */
 static void close_all(struct coordinator *coordinator)
 {
     if (coordinator->clerk)

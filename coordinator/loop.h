@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* loop - the coordinator as a whole: opens the state directory, listens, and serves until it is told to stop. Thin: it waits for the
- * wire, the store, the clerk and the scheduler's deadline, and hands what comes to the side it belongs to. A turn reads what has
- * arrived, then what became durable, then sends all that came of it. */
+/* loop - the coordinator as a whole: opens the state directory, listens, and serves until it is told to stop.
+ * Thin: it waits for the wire, the store, the clerk and the scheduler's deadline, and hands what comes to the
+ * side it belongs to. A turn reads what has arrived, then what became durable, then sends all that came of
+ * it. */
 #ifndef LOOP_H
 #define LOOP_H
 
@@ -10,17 +11,18 @@
 #include <stdint.h>
 
 struct loop_config {
-    const char *state_dir;        /* exists, mode 0700 */
+    const char *state_dir; /* exists, mode 0700 */
     const char *const *urls;
-    uint32_t urls_count;          /* >= 1 */
-    uint32_t heartbeat_ms;        /* asked of workers; 0 = 500 */
-    uint64_t silence_us;          /* after which a worker is lost; 0 = 3 s */
-    uint64_t backlog_max_bytes;   /* results not yet durable, beyond which nothing is read; 0 = 64 MiB */
+    uint32_t urls_count;        /* >= 1 */
+    uint32_t heartbeat_ms;      /* asked of workers; 0 = 500 */
+    uint64_t silence_us;        /* after which a worker is lost; 0 = 3 s */
+    uint64_t backlog_max_bytes; /* results not yet durable, beyond which nothing is read; 0 = 64 MiB */
 };
 
 struct loop;
 
-/* Take over the state directory, recover, listen. ERR_REFUSED: another coordinator has it. The addresses are bound on return. */
+/* Take over the state directory, recover, listen. ERR_REFUSED: another coordinator has it. The addresses are
+ * bound on return. */
 MUST_USE enum err loop_new(const struct loop_config *config, struct loop **loop, struct why *why);
 
 /* Serve until loop_stop. ERR_SYSTEM: the store broke, nothing more can be acknowledged. */

@@ -59,23 +59,31 @@ static enum err read_options(int argc, char **argv, struct settings *settings, s
     const struct option_usage usage = {
         .command = "motley-coordinator",
         .synopsis = "[--state-dir DIR] [--listen URL]... [OPTION...]",
-        .about = "Takes jobs from clients, gives work to workers and keeps what must not be lost. `motley up` starts one for you; start "
+        .about = "Takes jobs from clients, gives work to workers and keeps what must not be lost. `motley "
+                 "up` starts one for you; start "
                  "it yourself to run it as a service. SIGTERM ends it: jobs go on when it is started again.",
         .examples = "  motley-coordinator --state-dir /var/lib/motley --listen tcp://127.0.0.1:7117\n"
                     "  motley-coordinator --check-config --listen tcp://127.0.0.1:7117\n",
     };
-    const struct option_row rows[] = {
-        { "state-dir", 's', OPTION_TEXT, &settings->state_dir, "DIR", "where jobs and results are kept (default: $MOTLEY_STATE_DIR)" },
-        { "listen", 'l', OPTION_LIST, &settings->listen, "URL", "ipc:///path or tcp://127.0.0.1:PORT; may be repeated" },
-        { "heartbeat", 0, OPTION_DURATION, &settings->heartbeat_us, "TIME", "how often workers must say that they live (default 500ms)" },
-        { "silence", 0, OPTION_DURATION, &settings->silence_us, "TIME", "after which a silent worker is lost (default 3s)" },
-        { "log-level", 0, OPTION_TEXT, &settings->log_level, "LEVEL", "error, warn, info or debug (default info)" },
-        { "supervised", 0, OPTION_FLAG, &settings->supervised, NULL, "end when the process that started this one ends" },
-        { "check-config", 0, OPTION_FLAG, &settings->check_config, NULL, "say whether it could start like this, and end" },
-        { "dump-config", 0, OPTION_FLAG, &settings->dump_config, NULL, "print the settings in effect, and end" },
-        { "version", 0, OPTION_FLAG, &settings->version, NULL, "print the version, and end" },
-        { 0 }
-    };
+    const struct option_row rows[] = { { "state-dir", 's', OPTION_TEXT, &settings->state_dir, "DIR",
+                                         "where jobs and results are kept (default: $MOTLEY_STATE_DIR)" },
+                                       { "listen", 'l', OPTION_LIST, &settings->listen, "URL",
+                                         "ipc:///path or tcp://127.0.0.1:PORT; may be repeated" },
+                                       { "heartbeat", 0, OPTION_DURATION, &settings->heartbeat_us, "TIME",
+                                         "how often workers must say that they live (default 500ms)" },
+                                       { "silence", 0, OPTION_DURATION, &settings->silence_us, "TIME",
+                                         "after which a silent worker is lost (default 3s)" },
+                                       { "log-level", 0, OPTION_TEXT, &settings->log_level, "LEVEL",
+                                         "error, warn, info or debug (default info)" },
+                                       { "supervised", 0, OPTION_FLAG, &settings->supervised, NULL,
+                                         "end when the process that started this one ends" },
+                                       { "check-config", 0, OPTION_FLAG, &settings->check_config, NULL,
+                                         "say whether it could start like this, and end" },
+                                       { "dump-config", 0, OPTION_FLAG, &settings->dump_config, NULL,
+                                         "print the settings in effect, and end" },
+                                       { "version", 0, OPTION_FLAG, &settings->version, NULL,
+                                         "print the version, and end" },
+                                       { 0 } };
     size_t words_count;
     return options_parse(&usage, rows, argc, argv, NULL, 0, &words_count, &settings->helped, why);
 }
@@ -98,11 +106,13 @@ static enum err check_urls(struct settings *settings, struct why *why)
 {
     struct endpoint endpoint;
     if (!settings->listen.count) {
-        snprintf(settings->default_url, sizeof settings->default_url, "ipc://%s/coordinator.sock", settings->state_path);
+        snprintf(settings->default_url, sizeof settings->default_url, "ipc://%s/coordinator.sock",
+                 settings->state_path);
         settings->listen.at[settings->listen.count++] = settings->default_url;
     }
     if (settings->listen.count > WIRE_URLS_MAX)
-        return why_set(why, ERR_USAGE, "--listen was given %zu times; at most %d", settings->listen.count, WIRE_URLS_MAX);
+        return why_set(why, ERR_USAGE, "--listen was given %zu times; at most %d", settings->listen.count,
+                       WIRE_URLS_MAX);
     for (size_t i = 0; i < settings->listen.count; i++) {
         enum err err = endpoint_parse(settings->listen.at[i], true, &endpoint, why);
         if (err)
@@ -118,7 +128,8 @@ static enum err check_settings(struct settings *settings, enum log_level *level,
     if (settings->heartbeat_us < 1000 || settings->heartbeat_us > 60000000)
         return why_set(why, ERR_USAGE, "--heartbeat: between 1ms and 60s");
     if (settings->silence_us < 2 * settings->heartbeat_us)
-        return why_set(why, ERR_USAGE, "--silence: at least twice the heartbeat of %.3f s", (double)settings->heartbeat_us / 1e6);
+        return why_set(why, ERR_USAGE, "--silence: at least twice the heartbeat of %.3f s",
+                       (double)settings->heartbeat_us / 1e6);
     enum err err = find_state_dir(settings, why);
     return err ? err : check_urls(settings, why);
 }
@@ -129,8 +140,9 @@ static void dump(const struct settings *settings, enum log_level level)
     printf("state_dir: %s\nlisten:\n", settings->state_path);
     for (size_t i = 0; i < settings->listen.count; i++)
         printf("  - %s\n", settings->listen.at[i]);
-    printf("heartbeat_seconds: %.3f\nsilence_seconds: %.3f\nlog_level: %s\nsupervised: %s\n", (double)settings->heartbeat_us / 1e6,
-           (double)settings->silence_us / 1e6, levels[level], settings->supervised ? "true" : "false");
+    printf("heartbeat_seconds: %.3f\nsilence_seconds: %.3f\nlog_level: %s\nsupervised: %s\n",
+           (double)settings->heartbeat_us / 1e6, (double)settings->silence_us / 1e6, levels[level],
+           settings->supervised ? "true" : "false");
 }
 
 /* The parent may have ended before the kernel was asked to tell. */

@@ -25,10 +25,10 @@ struct box {
 };
 
 struct outbox {
-    size_t count;                 /* of boxes: by worker number */
+    size_t count; /* of boxes: by worker number */
     struct box *boxes;
-    struct lines dirty;           /* uint32_t worker, in order */
-    struct lines scratch;         /* what a message's array points to while it is sent */
+    struct lines dirty;   /* uint32_t worker, in order */
+    struct lines scratch; /* what a message's array points to while it is sent */
 };
 
 struct outbox *outbox_new(void) { return calloc(1, sizeof(struct outbox)); }
@@ -152,7 +152,8 @@ void outbox_drop(struct outbox *outbox, uint32_t worker)
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-static void send_leases(struct outbox *outbox, uint32_t worker, struct box *box, outbox_send *send, void *context)
+static void send_leases(struct outbox *outbox, uint32_t worker, struct box *box, outbox_send *send,
+                        void *context)
 {
     for (size_t done = 0, part; done < box->leases.count; done += part) {
         part = least(box->leases.count - done, LEASES_MAX);
@@ -171,13 +172,16 @@ static void send_leases(struct outbox *outbox, uint32_t worker, struct box *box,
     }
 }
 
-/* A message names one term; acknowledgements of another life of the coordinator make a message of their own. */
-static void send_acks(struct outbox *outbox, uint32_t worker, struct box *box, outbox_send *send, void *context)
+/* A message names one term; acknowledgements of another life of the coordinator make a message of their own.
+ */
+static void send_acks(struct outbox *outbox, uint32_t worker, struct box *box, outbox_send *send,
+                      void *context)
 {
     const struct ack *lines = box->acks.at;
     for (size_t done = 0, part; done < box->acks.count; done += part) {
         part = 1;
-        while (done + part < box->acks.count && part < ATTEMPTS_MAX && lines[done + part].term == lines[done].term)
+        while (done + part < box->acks.count && part < ATTEMPTS_MAX &&
+               lines[done + part].term == lines[done].term)
             part++;
         if (!reserve(&outbox->scratch, part, sizeof(struct message_lease)))
             return;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Open addressing with linear probing; removal shifts the run back, so that there are no tombstones and a table that lives for
- * months stays as fast as a new one. At most three quarters full. */
+/* Open addressing with linear probing; removal shifts the run back, so that there are no tombstones and a
+ * table that lives for months stays as fast as a new one. At most three quarters full. */
 #include "peers.h"
 
 #include "ensure.h"
@@ -12,8 +12,8 @@
 enum { CAPACITY_MIN = 64 };
 
 struct peers {
-    size_t max, count, capacity;  /* capacity: a power of two */
-    struct peer *at;              /* id 0 = empty */
+    size_t max, count, capacity; /* capacity: a power of two */
+    struct peer *at;             /* id 0 = empty */
 };
 
 struct peers *peers_new(size_t max)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* peers - who is connected, by the number that the socket gave the connection: where its dialogue stands and what we know of
- * it. A peer that was never heard of is DIALOGUE_NEW and has no entry. One owner; bounded. */
+/* peers - who is connected, by the number that the socket gave the connection: where its dialogue stands and
+ * what we know of it. A peer that was never heard of is DIALOGUE_NEW and has no entry. One owner; bounded. */
 #ifndef PEERS_H
 #define PEERS_H
 
@@ -14,9 +14,9 @@
 struct peer {
     wire_peer id;
     enum dialogue_state state;
-    uint32_t worker;              /* WORKER: its number in the roster */
-    bool same_host;               /* CLIENT: it read our nonce, so it may name paths */
-    uint32_t pieces;              /* FETCH or BLOB_PUT that it waits for */
+    uint32_t worker; /* WORKER: its number in the roster */
+    bool same_host;  /* CLIENT: it read our nonce, so it may name paths */
+    uint32_t pieces; /* FETCH or BLOB_PUT that it waits for */
 };
 
 struct peers;

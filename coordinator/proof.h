@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* proof - the short MAC in every lease: who shows it again was given that lease by a coordinator of this state directory, in this
- * life or an earlier one. Leases are not journaled; this is what replaces their record after a restart. Pure. */
+/* proof - the short MAC in every lease: who shows it again was given that lease by a coordinator of this
+ * state directory, in this life or an earlier one. Leases are not journaled; this is what replaces their
+ * record after a restart. Pure. */
 #ifndef PROOF_H
 #define PROOF_H
 
-#include "limits.h"
+#include "bounds.h"
 #include "sha256.h"
 
 #include <stdbool.h>

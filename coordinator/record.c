@@ -36,7 +36,8 @@ bool record_is_visible(const struct record *record) { return record->state != RE
 
 const char *record_state_name(enum record_state state)
 {
-    static const char *const names[] = { "storing", "queued", "running", "finishing", "done", "failed", "cancelled" };
+    static const char *const names[] = { "storing", "queued", "running",  "finishing",
+                                         "done",    "failed", "cancelled" };
     ENSURE((size_t)state < sizeof names / sizeof names[0]);
     return names[state];
 }
@@ -85,7 +86,8 @@ enum err record_restore_share(struct record *record, const char *key, const uint
     return err;
 }
 
-/* Words repeat, and repeat soon; looking far back would cost the square of the failures when each has words of its own. */
+/* Words repeat, and repeat soon; looking far back would cost the square of the failures when each has words
+ * of its own. */
 static const char *keep_text(struct record *record, const char *text)
 {
     for (size_t i = record->texts_count, looked = 0; i-- > 0 && looked < TEXTS_LOOKED_AT; looked++)
@@ -99,7 +101,8 @@ static const char *keep_text(struct record *record, const char *text)
     return texts[record->texts_count] ? texts[record->texts_count++] : NULL;
 }
 
-enum err record_add_failure(struct record *record, uint64_t first, uint64_t count, const char *reason, const char *worker)
+enum err record_add_failure(struct record *record, uint64_t first, uint64_t count, const char *reason,
+                            const char *worker)
 {
     if (record->failures_count == record->failures_capacity) {
         size_t capacity = record->failures_capacity ? 2 * record->failures_capacity : 16;
@@ -112,7 +115,8 @@ enum err record_add_failure(struct record *record, uint64_t first, uint64_t coun
     const char *kept_reason = keep_text(record, reason), *kept_worker = keep_text(record, worker);
     if (!kept_reason || !kept_worker)
         return ERR_MEMORY;
-    record->failures[record->failures_count++] = (struct record_failure){ first, count, kept_reason, kept_worker };
+    record->failures[record->failures_count++] =
+        (struct record_failure){ first, count, kept_reason, kept_worker };
     return ERR_OK;
 }
 
@@ -139,7 +143,8 @@ enum err record_set_reason(struct record *record, const char *reason)
 }
 
 /* A job that was accepted in an earlier life has only the wall clock to say how long it took. */
-bool record_summary(const struct record *record, const struct sched *sched, struct summary *summary, struct sched_job_look *look)
+bool record_summary(const struct record *record, const struct sched *sched, struct summary *summary,
+                    struct sched_job_look *look)
 {
     if (!record->past || !summary_unpack(summary, record->past, record->past_size))
         summary_init(summary);

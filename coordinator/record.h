@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-/* record - what the coordinator keeps of one job, open or over: the state that people see and what belongs to its report. The
- * scheduler's own state of an open job is elsewhere (sched_job_look); the table of records is in jobs.h.
+/* record - what the coordinator keeps of one job, open or over: the state that people see and what belongs to
+ * its report. The scheduler's own state of an open job is elsewhere (sched_job_look); the table of records is
+ * in jobs.h.
  *
- *      STORING --durable--> QUEUED --first lease--> RUNNING --all settled--> FINISHING --published, journaled--> DONE
- *         |                    \______________________/ \________________________/
- *         '-refused: gone       too many failures, cancelled, unwritable output: FAILED, CANCELLED once journaled
+ *      STORING --durable--> QUEUED --first lease--> RUNNING --all settled--> FINISHING --published,
+ * journaled--> DONE |                    \______________________/ \________________________/
+ *         '-refused: gone       too many failures, cancelled, unwritable output: FAILED, CANCELLED once
+ * journaled
  */
 #ifndef RECORD_H
 #define RECORD_H
@@ -21,7 +23,7 @@
 enum { RECORD_WAITERS_MAX = 16 };
 
 enum record_state {
-    RECORD_STORING,                  /* not accepted yet: no view shows it */
+    RECORD_STORING, /* not accepted yet: no view shows it */
     RECORD_QUEUED,
     RECORD_RUNNING,
     RECORD_FINISHING,
@@ -33,7 +35,7 @@ enum record_state {
 /* A client that is answered when the record's next journal entry is durable. */
 struct record_waiter {
     wire_peer peer;
-    uint64_t request, number;     /* number: what the reply says */
+    uint64_t request, number; /* number: what the reply says */
 };
 
 /* Samples that failed for good, for the error file. Texts belong to the job. */
@@ -46,59 +48,65 @@ struct record {
     uint64_t number, samples;
     uint8_t uuid[UUID_BYTES];
     enum record_state state;
-    enum record_state closing;       /* the end that is being journaled; RECORD_STORING = none */
+    enum record_state closing; /* the end that is being journaled; RECORD_STORING = none */
     char *name, *model;
-    char *reason;                 /* why it failed; NULL = none */
+    char *reason;                                  /* why it failed; NULL = none */
     int64_t submitted_us, started_us, finished_us; /* wall clock; 0 = not yet */
 
-    uint8_t *spec;                /* the encoded SUBMIT */
+    uint8_t *spec; /* the encoded SUBMIT */
     size_t spec_size;
     uint32_t outputs_count;
     struct tensor_spec *outputs;
-    uint32_t model_number;        /* the registry's and the scheduler's */
-    uint32_t formats;             /* bit of enum sched_format */
+    uint32_t model_number; /* the registry's and the scheduler's */
+    uint32_t formats;      /* bit of enum sched_format */
 
-    uint64_t done, failed;        /* as recovered, or as the scheduler last had it when it forgot the job */
-    bool recovered;               /* accepted in an earlier life */
+    uint64_t done, failed; /* as recovered, or as the scheduler last had it when it forgot the job */
+    bool recovered;        /* accepted in an earlier life */
     bool in_sched;
-    uint64_t publish_again_us;    /* the output's disk was full: when to try again; 0 = not waiting */
-    uint64_t told_us;             /* when its tallies were last posted */
+    uint64_t publish_again_us; /* the output's disk was full: when to try again; 0 = not waiting */
+    uint64_t told_us;          /* when its tallies were last posted */
 
-    uint8_t *past;                /* packed summary of earlier lives, or of all once it is over; NULL = none */
+    uint8_t *past; /* packed summary of earlier lives, or of all once it is over; NULL = none */
     size_t past_size;
     size_t shares_count;
     struct share *shares;
     size_t failures_count, failures_capacity;
     struct record_failure *failures;
     size_t texts_count;
-    char **texts;                 /* the failures' words, each once */
+    char **texts; /* the failures' words, each once */
     uint32_t waiters_count;
     struct record_waiter waiters[RECORD_WAITERS_MAX];
 };
 
 void record_free(struct record **record);
 
-bool record_open(const struct record *record);                               /* STORING to FINISHING */
-const char *record_state_name(enum record_state state);                   /* CONTRACT's word */
+bool record_open(const struct record *record);          /* STORING to FINISHING */
+const char *record_state_name(enum record_state state); /* CONTRACT's word */
 bool record_is_visible(const struct record *record);
 
 /* How many of its samples may fail before it does. */
 uint64_t record_failures_max(const struct message_submit *submit);
 
-/* The share of a slot, made when it is new; index is stable while the job lives. SIZE_MAX when out of memory. */
+/* The share of a slot, made when it is new; index is stable while the job lives. SIZE_MAX when out of memory.
+ */
 size_t record_share(struct record *record, uint32_t number, const struct message_hello *hello, uint32_t slot);
 
 /* A share as the journal has it. ERR_FORMAT, ERR_MEMORY: it is left out. */
-MUST_USE enum err record_restore_share(struct record *record, const char *key, const uint8_t *value, size_t size);
+MUST_USE enum err record_restore_share(struct record *record, const char *key, const uint8_t *value,
+                                       size_t size);
 
-MUST_USE enum err record_add_failure(struct record *record, uint64_t first, uint64_t count, const char *reason, const char *worker);
+MUST_USE enum err record_add_failure(struct record *record, uint64_t first, uint64_t count,
+                                     const char *reason, const char *worker);
 MUST_USE enum err record_set_past(struct record *record, const uint8_t *bytes, size_t size);
 MUST_USE enum err record_set_reason(struct record *record, const char *reason);
 
-/* Its figures of all lives. True if the scheduler knows the job: then look says how it stands there. sched may be NULL. */
-bool record_summary(const struct record *record, const struct sched *sched, struct summary *summary, struct sched_job_look *look);
+/* Its figures of all lives. True if the scheduler knows the job: then look says how it stands there. sched
+ * may be NULL. */
+bool record_summary(const struct record *record, const struct sched *sched, struct summary *summary,
+                    struct sched_job_look *look);
 
-/* The scheduler is about to forget the job: keep what it knows in past, here and in the shares. Best effort when memory is short. */
+/* The scheduler is about to forget the job: keep what it knows in past, here and in the shares. Best effort
+ * when memory is short. */
 void record_settle(struct record *record, const struct sched *sched);
 
 /* False when too many wait already. */

@@ -14,8 +14,8 @@ struct range {
 struct recovery {
     struct coordinator *coordinator;
     size_t count, capacity;
-    struct range *ranges;         /* of open jobs, job by job */
-    enum err err;                 /* the first failure */
+    struct range *ranges; /* of open jobs, job by job */
+    enum err err;         /* the first failure */
     struct why why;
 };
 
@@ -95,7 +95,8 @@ static void on_done(void *context, uint64_t job, uint64_t first, uint64_t count)
         keep_range(recovery, &(struct range){ job, first, count, false });
 }
 
-static void on_failure(void *context, uint64_t job, uint64_t first, uint64_t count, const char *reason, const char *worker)
+static void on_failure(void *context, uint64_t job, uint64_t first, uint64_t count, const char *reason,
+                       const char *worker)
 {
     struct recovery *recovery = context;
     struct record *record = jobs_find(recovery->coordinator->jobs, job);
@@ -115,7 +116,8 @@ static void on_tally(void *context, uint64_t job, const char *key, const uint8_t
     struct record *record = jobs_find(recovery->coordinator->jobs, job);
     if (!record)
         return;
-    enum err err = strcmp(key, SUMMARY_KEY) == 0 ? record_set_past(record, value, size) : record_restore_share(record, key, value, size);
+    enum err err = strcmp(key, SUMMARY_KEY) == 0 ? record_set_past(record, value, size)
+                                                 : record_restore_share(record, key, value, size);
     if (err)
         log_warn("TALLY-UNREADABLE", "job %llu: the account of %s is lost", (unsigned long long)job, key);
 }
@@ -129,7 +131,9 @@ static size_t settle_ranges(struct recovery *recovery, const struct record *reco
 {
     for (; index < recovery->count && recovery->ranges[index].job == record->number; index++) {
         const struct range *range = &recovery->ranges[index];
-        struct sched_event event = { .type = SCHED_JOB_SETTLED_RANGE, .job = range->job, .first = range->first, .count = range->count };
+        struct sched_event event = {
+            .type = SCHED_JOB_SETTLED_RANGE, .job = range->job, .first = range->first, .count = range->count
+        };
         event.settled.failed = range->failed;
         coordinator_step(recovery->coordinator, &event);
     }
@@ -141,7 +145,8 @@ enum err recovery_schedule(struct recovery *recovery, struct why *why)
     struct coordinator *coordinator = recovery->coordinator;
     size_t index = 0, open = 0;
     if (recovery->err)
-        return why_set(why, recovery->err, "%s: the journal cannot be taken over: %s", coordinator->state_dir, recovery->why.text);
+        return why_set(why, recovery->err, "%s: the journal cannot be taken over: %s", coordinator->state_dir,
+                       recovery->why.text);
     for (size_t i = 0; i < jobs_count(coordinator->jobs); i++) {
         struct record *record = jobs_at(coordinator->jobs, i);
         if (!record_open(record))

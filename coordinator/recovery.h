@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* recovery - what the journal remembers, into the tables and then into the scheduler: models and jobs as they are read, the settled
- * ranges of open jobs once the scheduler exists. Memory is bounded by fragments, not samples. */
+/* recovery - what the journal remembers, into the tables and then into the scheduler: models and jobs as they
+ * are read, the settled ranges of open jobs once the scheduler exists. Memory is bounded by fragments, not
+ * samples. */
 #ifndef RECOVERY_H
 #define RECOVERY_H
 
@@ -14,8 +15,8 @@ void recovery_free(struct recovery **recovery);
 /* For store_open. */
 struct store_recovery recovery_callbacks(struct recovery *recovery);
 
-/* Give the open jobs to the scheduler. ERR_MEMORY if a part of them could not be kept; ERR_FORMAT if the journal has an open job
- * that this version cannot read: refusing to start is better than losing it. */
+/* Give the open jobs to the scheduler. ERR_MEMORY if a part of them could not be kept; ERR_FORMAT if the
+ * journal has an open job that this version cannot read: refusing to start is better than losing it. */
 MUST_USE enum err recovery_schedule(struct recovery *recovery, struct why *why);
 
 #endif

@@ -15,7 +15,7 @@ struct model {
 
 struct registry {
     size_t count, capacity;
-    struct model *models;         /* by name, then version */
+    struct model *models; /* by name, then version */
     uint32_t files_count, files_capacity;
     struct registry_file *files;
     struct decoder *decoder;
@@ -161,7 +161,8 @@ const struct message_model_add *registry_at(struct registry *registry, size_t in
     ENSURE(index < registry->count);
     const struct message *message;
     /* Our own encoder made these bytes. */
-    enum err err = decoder_decode(registry->decoder, registry->models[index].spec, registry->models[index].size, &message, NULL);
+    enum err err = decoder_decode(registry->decoder, registry->models[index].spec,
+                                  registry->models[index].size, &message, NULL);
     ENSURE(!err);
     return &message->model_add;
 }

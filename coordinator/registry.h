@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* registry - the models that were added by name and version, and the small numbers by which the scheduler knows model files,
- * added by name or not. One owner. */
+/* registry - the models that were added by name and version, and the small numbers by which the scheduler
+ * knows model files, added by name or not. One owner. */
 #ifndef REGISTRY_H
 #define REGISTRY_H
 
@@ -14,9 +14,9 @@ enum { REGISTRY_NONE = UINT32_MAX, REGISTRY_MODELS_MAX = 100000 };
 
 /* A model file that some job uses or used. */
 struct registry_file {
-    uint8_t blob[SHA256_BYTES];   /* all zero = built-in */
-    char refused_by[NAME_MAX_BYTES];       /* the worker that last could not load it; "" = none */
-    char refusal[REASON_MAX_BYTES];        /* in its words */
+    uint8_t blob[SHA256_BYTES];      /* all zero = built-in */
+    char refused_by[NAME_MAX_BYTES]; /* the worker that last could not load it; "" = none */
+    char refusal[REASON_MAX_BYTES];  /* in its words */
 };
 
 struct registry;
@@ -24,11 +24,14 @@ struct registry;
 struct registry *registry_new(void); /* NULL when out of memory */
 void registry_free(struct registry **registry);
 
-/* Add, or replace the model of the same name and version. ERR_USAGE: it has no name; ERR_LIMIT; ERR_MEMORY. */
-MUST_USE enum err registry_add(struct registry *registry, const struct message_model_add *model, struct why *why);
+/* Add, or replace the model of the same name and version. ERR_USAGE: it has no name; ERR_LIMIT; ERR_MEMORY.
+ */
+MUST_USE enum err registry_add(struct registry *registry, const struct message_model_add *model,
+                               struct why *why);
 
 /* The same from the journal. ERR_FORMAT: not a MODEL_ADD of this version. */
-MUST_USE enum err registry_restore(struct registry *registry, const uint8_t *spec, size_t size, struct why *why);
+MUST_USE enum err registry_restore(struct registry *registry, const uint8_t *spec, size_t size,
+                                   struct why *why);
 
 size_t registry_count(const struct registry *registry);
 
@@ -40,7 +43,8 @@ size_t registry_find(struct registry *registry, const char *which);
 
 /* The number of a model file, given at first use; REGISTRY_NONE when out of memory. */
 uint32_t registry_number(struct registry *registry, const uint8_t blob[SHA256_BYTES]);
-uint32_t registry_find_number(const struct registry *registry, const uint8_t blob[SHA256_BYTES]); /* REGISTRY_NONE: not used */
+uint32_t registry_find_number(const struct registry *registry,
+                              const uint8_t blob[SHA256_BYTES]); /* REGISTRY_NONE: not used */
 struct registry_file *registry_file(const struct registry *registry, uint32_t number);
 
 #endif

@@ -12,7 +12,7 @@
 /* A job's figures, from the scheduler while it knows the job and from the record otherwise. */
 struct figures {
     uint64_t done, failed, eta_us;
-    uint64_t span_us;             /* the makespan, or how long it has been running; 0 = not started */
+    uint64_t span_us; /* the makespan, or how long it has been running; 0 = not started */
     bool live;
     struct sched_job_look look;
     struct summary summary;
@@ -56,11 +56,13 @@ void report_uuid(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, c
     char text[2 * UUID_BYTES + 5];
     int at = 0;
     for (int i = 0; i < UUID_BYTES; i++)
-        at += snprintf(text + at, sizeof text - (size_t)at, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", uuid[i]);
+        at += snprintf(text + at, sizeof text - (size_t)at,
+                       i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", uuid[i]);
     yyjson_mut_obj_add_strcpy(doc, object, key, text);
 }
 
-static void add_quantiles(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, const struct histogram *histogram, bool p999)
+static void add_quantiles(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key,
+                          const struct histogram *histogram, bool p999)
 {
     bool known = histogram->count > 0;
     yyjson_mut_val *part = yyjson_mut_obj_add_obj(doc, object, key);
@@ -140,17 +142,21 @@ static void add_line(yyjson_mut_doc *doc, yyjson_mut_val *array, const struct li
     else
         yyjson_mut_obj_add_null(doc, object, "best_batch");
     yyjson_mut_obj_add_real(doc, object, "busy_seconds", (double)tally->busy_us / 1e6);
-    report_number(doc, object, "throughput_samples_per_second", span_us > 0, (double)tally->samples * 1e6 / (double)span_us);
+    report_number(doc, object, "throughput_samples_per_second", span_us > 0,
+                  (double)tally->samples * 1e6 / (double)span_us);
     add_quantiles(doc, object, "batch_latency_ms", &tally->batch_latency, false);
     report_number(doc, object, "energy_joules", energy, tally->energy_joules);
-    report_text(doc, object, "energy_grade", !energy ? NULL : strcmp(line->share->runtime, "emulated") == 0 ? "catalog" : "measured");
+    report_text(doc, object, "energy_grade",
+                !energy                                         ? NULL
+                : strcmp(line->share->runtime, "emulated") == 0 ? "catalog"
+                                                                : "measured");
     yyjson_mut_obj_add_uint(doc, object, "duplicate_samples", tally->duplicate_samples);
     yyjson_mut_obj_add_uint(doc, object, "failed_batches", tally->failed_batches);
     yyjson_mut_obj_add_uint(doc, object, "overruns", tally->overruns);
 }
 
-static void add_devices(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object, const struct record *record,
-                        uint64_t span_us)
+static void add_devices(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object,
+                        const struct record *record, uint64_t span_us)
 {
     yyjson_mut_val *array = yyjson_mut_obj_add_arr(doc, object, "devices");
     for (size_t i = 0; i < record->shares_count; i++) {
@@ -162,7 +168,8 @@ static void add_devices(const struct view *view, yyjson_mut_doc *doc, yyjson_mut
     }
 }
 
-static void add_energy(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object, const struct record *record)
+static void add_energy(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object,
+                       const struct record *record)
 {
     double joules = 0;
     uint64_t known = 0;
@@ -175,8 +182,8 @@ static void add_energy(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_
     report_number(doc, object, "energy_joules", known > 0, joules);
 }
 
-static void add_identity(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object, const struct record *record,
-                         const struct figures *figures)
+static void add_identity(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object,
+                         const struct record *record, const struct figures *figures)
 {
     char waiting[WAITING_MAX];
     bool waits = figures->live && waiting_text(view, record, &figures->look, waiting);
@@ -192,7 +199,8 @@ static void add_identity(const struct view *view, yyjson_mut_doc *doc, yyjson_mu
     yyjson_mut_obj_add_sint(doc, object, "priority", spec->priority);
 }
 
-static void add_counts(yyjson_mut_doc *doc, yyjson_mut_val *object, const struct record *record, const struct figures *figures)
+static void add_counts(yyjson_mut_doc *doc, yyjson_mut_val *object, const struct record *record,
+                       const struct figures *figures)
 {
     yyjson_mut_obj_add_uint(doc, object, "samples_total", record->samples);
     yyjson_mut_obj_add_uint(doc, object, "samples_done", figures->done);
@@ -206,7 +214,8 @@ static void add_counts(yyjson_mut_doc *doc, yyjson_mut_val *object, const struct
 
 static void add_times(yyjson_mut_doc *doc, yyjson_mut_val *object, const struct figures *figures)
 {
-    double makespan = (double)figures->summary.makespan_us / 1e6, bound = (double)figures->summary.bound_us / 1e6;
+    double makespan = (double)figures->summary.makespan_us / 1e6,
+           bound = (double)figures->summary.bound_us / 1e6;
     report_number(doc, object, "makespan_seconds", makespan > 0, makespan);
     report_number(doc, object, "throughput_samples_per_second", figures->span_us && figures->done,
                   (double)figures->done * 1e6 / (double)figures->span_us);
@@ -215,7 +224,8 @@ static void add_times(yyjson_mut_doc *doc, yyjson_mut_val *object, const struct 
     report_number(doc, object, "eta_seconds", figures->eta_us != UINT64_MAX, (double)figures->eta_us / 1e6);
 }
 
-void report_job(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object, const struct record *record, bool devices)
+void report_job(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object,
+                const struct record *record, bool devices)
 {
     struct figures figures;
     gather(view, record, &figures);

@@ -9,12 +9,15 @@
 #include <yyjson.h>
 
 /* Fill object with record's keys, `devices` only when asked for. */
-void report_job(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object, const struct record *record, bool devices);
+void report_job(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object,
+                const struct record *record, bool devices);
 
 /* Small helpers for keys whose value may be unknown: null then. at_us 0 = unknown. */
 void report_number(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, bool known, double value);
 void report_time(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, int64_t at_us);
-void report_text(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, const char *text); /* NULL = null; copied */
-void report_uuid(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, const uint8_t uuid[UUID_BYTES]);
+void report_text(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key,
+                 const char *text); /* NULL = null; copied */
+void report_uuid(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key,
+                 const uint8_t uuid[UUID_BYTES]);
 
 #endif

@@ -10,6 +10,7 @@
 
 struct roster {
     uint32_t max, count, capacity;
+    uint32_t up_count, up_slots;
     uint64_t sessions;
     struct worker **at;
     struct decoder *decoder;
@@ -74,9 +75,11 @@ static enum err check(const struct message_hello *hello, struct why *why)
 {
     for (uint32_t i = 0; i < hello->slots_count; i++) {
         if (hello->slots[i].slot != i)
-            return why_set(why, ERR_FORMAT, "HELLO: slots[%u] says it is slot %u; number them from 0", i, hello->slots[i].slot);
+            return why_set(why, ERR_FORMAT, "HELLO: slots[%u] says it is slot %u; number them from 0", i,
+                           hello->slots[i].slot);
         if (!has_device(hello, hello->slots[i].device))
-            return why_set(why, ERR_FORMAT, "HELLO: slot %u is on device '%s', which is not listed", i, hello->slots[i].device);
+            return why_set(why, ERR_FORMAT, "HELLO: slot %u is on device '%s', which is not listed", i,
+                           hello->slots[i].device);
     }
     return ERR_OK;
 }
@@ -84,7 +87,8 @@ static enum err check(const struct message_hello *hello, struct why *why)
 static enum err find_room(struct roster *roster, struct why *why)
 {
     if (roster->count == roster->max)
-        return why_set(why, ERR_FULL, "%u workers have come since the coordinator started, which is the most", roster->max);
+        return why_set(why, ERR_FULL, "%u workers have come since the coordinator started, which is the most",
+                       roster->max);
     if (roster->count < roster->capacity)
         return ERR_OK;
     uint32_t capacity = roster->capacity ? 2 * roster->capacity : 64;
@@ -96,7 +100,8 @@ static enum err find_room(struct roster *roster, struct why *why)
     return ERR_OK;
 }
 
-static enum err record(struct roster *roster, const uint8_t uuid[UUID_BYTES], struct worker **worker, struct why *why)
+static enum err record(struct roster *roster, const uint8_t uuid[UUID_BYTES], struct worker **worker,
+                       struct why *why)
 {
     *worker = roster_find(roster, uuid);
     if (*worker)
@@ -130,8 +135,8 @@ static enum err keep_hello(struct roster *roster, struct worker *worker, const s
     return ERR_OK;
 }
 
-enum err roster_greet(struct roster *roster, wire_peer peer, const struct message_hello *hello, struct worker **worker,
-                      struct why *why)
+enum err roster_greet(struct roster *roster, wire_peer peer, const struct message_hello *hello,
+                      struct worker **worker, struct why *why)
 {
     struct worker *found;
     enum err err = check(hello, why);
@@ -141,8 +146,10 @@ enum err roster_greet(struct roster *roster, wire_peer peer, const struct messag
         return err;
     ENSURE(found->state != ROSTER_UP);
     if (found->hello && found->slots_count != hello->slots_count)
-        return why_set(why, ERR_FORMAT, "HELLO: %u slots, but this worker process came with %u; a changed worker needs a new uuid",
-                       hello->slots_count, found->slots_count);
+        return why_set(
+            why, ERR_FORMAT,
+            "HELLO: %u slots, but this worker process came with %u; a changed worker needs a new uuid",
+            hello->slots_count, found->slots_count);
     size_t *shares = malloc((hello->slots_count ? hello->slots_count : 1) * sizeof *shares);
     if (!shares || keep_hello(roster, found, hello)) {
         free(shares);
@@ -162,13 +169,17 @@ enum err roster_greet(struct roster *roster, wire_peer peer, const struct messag
     found->formats = 0;
     for (uint32_t i = 0; i < hello->slots_count; i++)
         found->formats |= roster_formats(&hello->slots[i]);
+    roster->up_count++;
+    roster->up_slots += found->slots_count;
     *worker = found;
     return ERR_OK;
 }
 
 void roster_dismiss(struct roster *roster, struct worker *worker, enum roster_state state, int64_t wall_us)
 {
-    (void)roster;
+    ENSURE(worker->state == ROSTER_UP && state != ROSTER_UP);
+    roster->up_count--;
+    roster->up_slots -= worker->slots_count;
     worker->state = state;
     worker->serving = worker->doomed = false;
     worker->peer = 0;
@@ -204,21 +215,9 @@ struct worker *roster_find_name(const struct roster *roster, const char *name)
     return gone;
 }
 
-uint32_t roster_up_count(const struct roster *roster)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < roster->count; i++)
-        count += roster->at[i]->state == ROSTER_UP;
-    return count;
-}
+uint32_t roster_up_count(const struct roster *roster) { return roster->up_count; }
 
-uint32_t roster_up_slots(const struct roster *roster)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < roster->count; i++)
-        count += roster->at[i]->state == ROSTER_UP ? roster->at[i]->slots_count : 0;
-    return count;
-}
+uint32_t roster_up_slots(const struct roster *roster) { return roster->up_slots; }
 
 uint32_t roster_up_formats(const struct roster *roster)
 {
@@ -232,7 +231,8 @@ const struct message_hello *worker_hello(struct roster *roster, const struct wor
 {
     if (roster->decoded != worker) {
         /* Our own encoder made these bytes. */
-        enum err err = decoder_decode(roster->decoder, worker->hello, worker->hello_size, &roster->message, NULL);
+        enum err err =
+            decoder_decode(roster->decoder, worker->hello, worker->hello_size, &roster->message, NULL);
         ENSURE(!err);
         roster->decoded = worker;
     }
@@ -277,7 +277,8 @@ bool worker_tell(struct worker *worker, uint64_t job)
         worker->told = told;
         worker->told_capacity = capacity;
     }
-    memmove(worker->told + place + 1, worker->told + place, (worker->told_count - place) * sizeof *worker->told);
+    memmove(worker->told + place + 1, worker->told + place,
+            (worker->told_count - place) * sizeof *worker->told);
     worker->told[place] = job;
     worker->told_count++;
     return true;
@@ -289,7 +290,8 @@ bool worker_untell(struct worker *worker, uint64_t job)
     if (place == worker->told_count || worker->told[place] != job)
         return false;
     worker->told_count--;
-    memmove(worker->told + place, worker->told + place + 1, (worker->told_count - place) * sizeof *worker->told);
+    memmove(worker->told + place, worker->told + place + 1,
+            (worker->told_count - place) * sizeof *worker->told);
     return true;
 }
 

@@ -68,7 +68,8 @@ static enum err not_found(const struct words *words, const char *which, struct w
     return why_set(why, ERR_NOT_FOUND, "no such job: %s; `motley job list` shows those there are", which);
 }
 
-enum err selection_init(struct selection *selection, const struct jobs *jobs, const char *which, struct why *why)
+enum err selection_init(struct selection *selection, const struct jobs *jobs, const char *which,
+                        struct why *why)
 {
     memset(selection, 0, sizeof *selection);
     struct words words = parse(which);

@@ -11,14 +11,15 @@
 #include <stdint.h>
 
 struct selection {
-    bool several;                 /* the words may mean any number of jobs: `all`, a range, nothing at all (= all) */
+    bool several; /* the words may mean any number of jobs: `all`, a range, nothing at all (= all) */
     size_t count;
-    uint64_t *numbers;            /* ascending */
+    uint64_t *numbers; /* ascending */
 };
 
-/* Look up which among the visible jobs. A name means its newest job. ERR_NOT_FOUND says what there is none of (never for `all`);
- * ERR_USAGE for a range that runs backwards. selection is zeroed on failure. */
-MUST_USE enum err selection_init(struct selection *selection, const struct jobs *jobs, const char *which, struct why *why);
+/* Look up which among the visible jobs. A name means its newest job. ERR_NOT_FOUND says what there is none of
+ * (never for `all`); ERR_USAGE for a range that runs backwards. selection is zeroed on failure. */
+MUST_USE enum err selection_init(struct selection *selection, const struct jobs *jobs, const char *which,
+                                 struct why *why);
 void selection_fini(struct selection *selection);
 
 /* Would a job of this name be found by it? Numbers, ranges, `last` and `all` would not. */

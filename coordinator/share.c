@@ -11,13 +11,15 @@ static bool copy(char **into, const char *text) { return (*into = strdup(text ? 
 
 static char **text_of(struct share *share, int index)
 {
-    char **texts[TEXTS] = { &share->worker_name, &share->device, &share->kind, &share->runtime, &share->variant };
+    char **texts[TEXTS] = { &share->worker_name, &share->device, &share->kind, &share->runtime,
+                            &share->variant };
     return texts[index];
 }
 
 static const char *text_at(const struct share *share, int index)
 {
-    const char *texts[TEXTS] = { share->worker_name, share->device, share->kind, share->runtime, share->variant };
+    const char *texts[TEXTS] = { share->worker_name, share->device, share->kind, share->runtime,
+                                 share->variant };
     return texts[index];
 }
 
@@ -29,7 +31,8 @@ static const char *kind_of(const struct message_hello *hello, const char *device
     return "";
 }
 
-enum err share_init(struct share *share, uint32_t number, const struct message_hello *hello, uint32_t slot, const char *variant)
+enum err share_init(struct share *share, uint32_t number, const struct message_hello *hello, uint32_t slot,
+                    const char *variant)
 {
     const struct message_slot *row = &hello->slots[slot];
     share->number = number;
@@ -56,7 +59,9 @@ void share_tally(const struct share *share, const struct sched *sched, uint64_t 
     tally_init(tally);
     if (share->past && !tally_unpack(tally, share->past, share->past_size))
         tally_init(tally);
-    const struct tally *live = sched && share->number != SHARE_PAST_ONLY ? sched_tally(sched, job, share->number, share->slot) : NULL;
+    const struct tally *live = sched && share->number != SHARE_PAST_ONLY
+                                   ? sched_tally(sched, job, share->number, share->slot)
+                                   : NULL;
     if (live)
         tally_merge(tally, live);
 }
@@ -78,7 +83,8 @@ enum err share_settle(struct share *share, const struct tally *tally)
 
 uint64_t share_mark(const struct tally *tally)
 {
-    return tally->samples + tally->batches + tally->busy_us + tally->duplicate_samples + tally->failed_batches + tally->best_batch;
+    return tally->samples + tally->batches + tally->busy_us + tally->duplicate_samples +
+           tally->failed_batches + tally->best_batch;
 }
 
 void share_key(const struct share *share, char key[SHARE_KEY_MAX])

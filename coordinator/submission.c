@@ -17,9 +17,12 @@ static enum err check_names(const struct message_submit *submit, const char *sta
 {
     uint64_t bytes;
     if (*submit->name && !selection_can_name(submit->name))
-        return why_set(why, ERR_USAGE, "a job cannot be named '%s': numbers, ranges, last and all mean other jobs", submit->name);
+        return why_set(why, ERR_USAGE,
+                       "a job cannot be named '%s': numbers, ranges, last and all mean other jobs",
+                       submit->name);
     if (is_set(submit->names_blob) && !clerk_blob_find(state_dir, submit->names_blob, &bytes))
-        return why_set(why, ERR_NOT_FOUND, "the samples' names were not uploaded; upload them before the job");
+        return why_set(why, ERR_NOT_FOUND,
+                       "the samples' names were not uploaded; upload them before the job");
     return ERR_OK;
 }
 
@@ -28,15 +31,18 @@ static enum err check_model(const struct message_submit *submit, const char *sta
     uint64_t bytes;
     bool synthetic = strcmp(submit->format, "synthetic") == 0;
     if (!synthetic && strcmp(submit->format, "onnx") != 0)
-        return why_set(why, ERR_UNSUPPORTED, "model format '%s' is not known; use onnx, or the built-in model synthetic",
+        return why_set(why, ERR_UNSUPPORTED,
+                       "model format '%s' is not known; use onnx, or the built-in model synthetic",
                        submit->format);
     if (synthetic != !is_set(submit->model_blob))
         return why_set(why, ERR_USAGE, "model %s: format %s needs %s", submit->model, submit->format,
                        synthetic ? "no file" : "a model file");
     if (!synthetic && !clerk_blob_find(state_dir, submit->model_blob, &bytes))
-        return why_set(why, ERR_NOT_FOUND, "model %s: its file was not uploaded; upload it before the job", submit->model);
+        return why_set(why, ERR_NOT_FOUND, "model %s: its file was not uploaded; upload it before the job",
+                       submit->model);
     if (submit->batch_fixed && submit->batch && submit->batch != submit->batch_fixed)
-        return why_set(why, ERR_USAGE, "batch %u: the model takes batches of %u only", submit->batch, submit->batch_fixed);
+        return why_set(why, ERR_USAGE, "batch %u: the model takes batches of %u only", submit->batch,
+                       submit->batch_fixed);
     return ERR_OK;
 }
 
@@ -48,19 +54,21 @@ static enum err check_rows(const struct message_input *input, uint64_t samples, 
         return err;
     uint64_t row_bytes = tensor_row_bytes(&spec);
     if (row_bytes && row_bytes != input->source.row_bytes)
-        return why_set(why, ERR_FORMAT, "input '%s': rows of %" PRIu64 " bytes, but its shape takes %" PRIu64, spec.name,
-                       input->source.row_bytes, row_bytes);
+        return why_set(why, ERR_FORMAT, "input '%s': rows of %" PRIu64 " bytes, but its shape takes %" PRIu64,
+                       spec.name, input->source.row_bytes, row_bytes);
     if (input->source.row_bytes && samples > INT64_MAX / input->source.row_bytes)
         return why_set(why, ERR_LIMIT, "input '%s': more bytes than can be counted", spec.name);
     return ERR_OK;
 }
 
 /* total: what the rows take; it did not overflow. */
-static enum err check_length(const struct message_input *input, uint64_t total, uint64_t file_bytes, struct why *why)
+static enum err check_length(const struct message_input *input, uint64_t total, uint64_t file_bytes,
+                             struct why *why)
 {
     if (input->source.offset > file_bytes || total > file_bytes - input->source.offset)
-        return why_set(why, ERR_FORMAT, "input '%s': its file has %" PRIu64 " bytes, its rows end at %" PRIu64, input->tensor.name,
-                       file_bytes, input->source.offset + total);
+        return why_set(why, ERR_FORMAT,
+                       "input '%s': its file has %" PRIu64 " bytes, its rows end at %" PRIu64,
+                       input->tensor.name, file_bytes, input->source.offset + total);
     return ERR_OK;
 }
 
@@ -69,7 +77,9 @@ static enum err check_path(const struct message_input *input, uint64_t total, bo
     struct stat status;
     const char *path = input->source.path;
     if (!same_host)
-        return why_set(why, ERR_REFUSED, "%s: you are not on the coordinator's host, where this path is; upload the input", path);
+        return why_set(why, ERR_REFUSED,
+                       "%s: you are not on the coordinator's host, where this path is; upload the input",
+                       path);
     if (*path != '/')
         return why_set(why, ERR_USAGE, "%s: give an absolute path", path);
     if (stat(path, &status))
@@ -83,17 +93,20 @@ static enum err check_path(const struct message_input *input, uint64_t total, bo
     return check_length(input, total, (uint64_t)status.st_size, why);
 }
 
-static enum err check_blob(const struct message_input *input, uint64_t total, const char *state_dir, struct why *why)
+static enum err check_blob(const struct message_input *input, uint64_t total, const char *state_dir,
+                           struct why *why)
 {
     uint64_t bytes;
     if (!is_set(input->blob))
         return why_set(why, ERR_USAGE, "input '%s': neither a path nor an upload", input->tensor.name);
     if (!clerk_blob_find(state_dir, input->blob, &bytes))
-        return why_set(why, ERR_NOT_FOUND, "input '%s': it was not uploaded; upload it before the job", input->tensor.name);
+        return why_set(why, ERR_NOT_FOUND, "input '%s': it was not uploaded; upload it before the job",
+                       input->tensor.name);
     return check_length(input, total, bytes, why);
 }
 
-static enum err check_inputs(const struct message_submit *submit, const char *state_dir, bool same_host, struct why *why)
+static enum err check_inputs(const struct message_submit *submit, const char *state_dir, bool same_host,
+                             struct why *why)
 {
     enum err err = ERR_OK;
     for (uint32_t i = 0; i < submit->inputs_count && !err; i++) {
@@ -102,44 +115,51 @@ static enum err check_inputs(const struct message_submit *submit, const char *st
         if (err)
             return err;
         uint64_t total = submit->samples * input->source.row_bytes;
-        err = *input->source.path ? check_path(input, total, same_host, why) : check_blob(input, total, state_dir, why);
+        err = *input->source.path ? check_path(input, total, same_host, why)
+                                  : check_blob(input, total, state_dir, why);
     }
     return err;
 }
 
-static enum err check_output_path(const struct message_submit *submit, bool same_host, struct jobs *jobs, struct why *why)
+static enum err check_output_path(const struct message_submit *submit, bool same_host, struct jobs *jobs,
+                                  struct why *why)
 {
     char clean[PATH_MAX_BYTES];
     const char *path = submit->output_path;
     if (!same_host)
-        return why_set(why, ERR_REFUSED, "%s: you are not on the coordinator's host, where this path is; fetch the results", path);
+        return why_set(why, ERR_REFUSED,
+                       "%s: you are not on the coordinator's host, where this path is; fetch the results",
+                       path);
     if (submit->output_kind == OUTPUT_NONE)
         return why_set(why, ERR_USAGE, "%s: say what kind of output goes there", path);
     if (*path != '/' || file_absolute(path, clean, sizeof clean, why) || strcmp(path, clean) != 0)
         return why_set(why, ERR_USAGE, "%s: give an absolute path without . and ..", path);
     const struct record *other = jobs_find_output(jobs, path);
     if (other)
-        return why_set(why, ERR_REFUSED, "%s: job %" PRIu64 " writes there; wait for it, cancel it, or give another path", path,
+        return why_set(why, ERR_REFUSED,
+                       "%s: job %" PRIu64 " writes there; wait for it, cancel it, or give another path", path,
                        other->number);
     return clerk_output_check(path, (enum clerk_output)submit->output_kind, why);
 }
 
-static enum err check_outputs(const struct message_submit *submit, bool same_host, struct jobs *jobs, struct why *why)
+static enum err check_outputs(const struct message_submit *submit, bool same_host, struct jobs *jobs,
+                              struct why *why)
 {
     struct tensor_spec spec;
     enum err err = ERR_OK;
     if (!submit->outputs_count)
         return why_set(why, ERR_USAGE, "model %s: a job needs at least one output", submit->model);
     if (submit->output_kind == OUTPUT_NPY && submit->outputs_count > 1)
-        return why_set(why, ERR_USAGE, "model %s has %u outputs, which one .npy file cannot hold; give a folder or .jsonl",
+        return why_set(why, ERR_USAGE,
+                       "model %s has %u outputs, which one .npy file cannot hold; give a folder or .jsonl",
                        submit->model, submit->outputs_count);
     for (uint32_t i = 0; i < submit->outputs_count && !err; i++)
         err = message_tensor_to_spec(&submit->outputs[i], &spec, why);
     return err || !*submit->output_path ? err : check_output_path(submit, same_host, jobs, why);
 }
 
-enum err submission_check(const struct message_submit *submit, const char *state_dir, bool same_host, struct jobs *jobs,
-                          struct why *why)
+enum err submission_check(const struct message_submit *submit, const char *state_dir, bool same_host,
+                          struct jobs *jobs, struct why *why)
 {
     enum err err = check_names(submit, state_dir, why);
     if (!err)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* submission - whether a SUBMIT can be accepted: everything that can be known before the job runs is checked here, so that no job
- * fails for what could have been said at once. Looks at files (stat), changes nothing. */
+/* submission - whether a SUBMIT can be accepted: everything that can be known before the job runs is checked
+ * here, so that no job fails for what could have been said at once. Looks at files (stat), changes nothing.
+ */
 #ifndef SUBMISSION_H
 #define SUBMISSION_H
 
@@ -9,7 +10,7 @@
 #include <stdbool.h>
 
 /* same_host: the client may name paths. The errors are sentences for the user. */
-MUST_USE enum err submission_check(const struct message_submit *submit, const char *state_dir, bool same_host, struct jobs *jobs,
-                                   struct why *why);
+MUST_USE enum err submission_check(const struct message_submit *submit, const char *state_dir, bool same_host,
+                                   struct jobs *jobs, struct why *why);
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "view.h"
 
-#include "limits.h"
+#include "bounds.h"
 #include "report.h"
 #include "selection.h"
 
@@ -11,9 +11,11 @@
 static const int64_t GONE_SHOWN_US = 10ll * 60 * 1000 * 1000;
 
 /* Each fills root, or says why not. */
-typedef enum err make_view(const struct view *view, yyjson_mut_doc *doc, const char *which, yyjson_mut_val **root, struct why *why);
+typedef enum err make_view(const struct view *view, yyjson_mut_doc *doc, const char *which,
+                           yyjson_mut_val **root, struct why *why);
 
-static enum err make_status(const struct view *view, yyjson_mut_doc *doc, const char *which, yyjson_mut_val **root, struct why *why)
+static enum err make_status(const struct view *view, yyjson_mut_doc *doc, const char *which,
+                            yyjson_mut_val **root, struct why *why)
 {
     (void)which;
     (void)why;
@@ -28,7 +30,8 @@ static enum err make_status(const struct view *view, yyjson_mut_doc *doc, const 
     yyjson_mut_obj_add_uint(doc, coordinator, "pid", view->pid);
     report_text(doc, coordinator, "url", view->url);
     yyjson_mut_obj_add_uint(doc, coordinator, "term", view->term);
-    yyjson_mut_obj_add_real(doc, coordinator, "uptime_seconds", (double)(view->now_us - view->started_us) / 1e6);
+    yyjson_mut_obj_add_real(doc, coordinator, "uptime_seconds",
+                            (double)(view->now_us - view->started_us) / 1e6);
     report_text(doc, coordinator, "disk_full", *view->full ? view->full : NULL);
     yyjson_mut_obj_add_uint(doc, *root, "workers", roster_up_count(view->roster));
     yyjson_mut_obj_add_uint(doc, *root, "slots", roster_up_slots(view->roster));
@@ -38,8 +41,8 @@ static enum err make_status(const struct view *view, yyjson_mut_doc *doc, const 
     return ERR_OK;
 }
 
-static enum err make_selected(const struct view *view, yyjson_mut_doc *doc, const char *which, bool devices, bool several,
-                              yyjson_mut_val **root, struct why *why)
+static enum err make_selected(const struct view *view, yyjson_mut_doc *doc, const char *which, bool devices,
+                              bool several, yyjson_mut_val **root, struct why *why)
 {
     struct selection selection;
     enum err err = selection_init(&selection, view->jobs, which, why);
@@ -55,15 +58,18 @@ static enum err make_selected(const struct view *view, yyjson_mut_doc *doc, cons
     return ERR_OK;
 }
 
-static enum err make_jobs(const struct view *view, yyjson_mut_doc *doc, const char *which, yyjson_mut_val **root, struct why *why)
+static enum err make_jobs(const struct view *view, yyjson_mut_doc *doc, const char *which,
+                          yyjson_mut_val **root, struct why *why)
 {
     return make_selected(view, doc, which, false, true, root, why);
 }
 
-static enum err make_job(const struct view *view, yyjson_mut_doc *doc, const char *which, yyjson_mut_val **root, struct why *why)
+static enum err make_job(const struct view *view, yyjson_mut_doc *doc, const char *which,
+                         yyjson_mut_val **root, struct why *why)
 {
     if (!*which)
-        return why_set(why, ERR_USAGE, "which job? give its number or name, `last`, `all` or a range such as 3-7");
+        return why_set(why, ERR_USAGE,
+                       "which job? give its number or name, `last`, `all` or a range such as 3-7");
     return make_selected(view, doc, which, true, false, root, why);
 }
 
@@ -84,7 +90,8 @@ static void add_count(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *k
 }
 
 /* HELLO tells only what is there: what it leaves out is absent, or unknown to it. */
-static void add_device(yyjson_mut_doc *doc, yyjson_mut_val *array, const struct worker *worker, const struct message_device *device)
+static void add_device(yyjson_mut_doc *doc, yyjson_mut_val *array, const struct worker *worker,
+                       const struct message_device *device)
 {
     yyjson_mut_val *object = yyjson_mut_arr_add_obj(doc, array);
     report_text(doc, object, "id", device->id);
@@ -96,7 +103,8 @@ static void add_device(yyjson_mut_doc *doc, yyjson_mut_val *array, const struct 
     add_count(doc, object, "memory_free_bytes", host ? worker->memory_free_bytes : device->memory_free_bytes);
     yyjson_mut_val *precisions = yyjson_mut_obj_add_obj(doc, object, "precisions");
     for (uint32_t i = 0; i < device->precisions_count; i++)
-        yyjson_mut_obj_add(precisions, yyjson_mut_strcpy(doc, device->precisions[i]), yyjson_mut_bool(doc, true));
+        yyjson_mut_obj_add(precisions, yyjson_mut_strcpy(doc, device->precisions[i]),
+                           yyjson_mut_bool(doc, true));
     yyjson_mut_val *figures = yyjson_mut_obj_add_obj(doc, object, "figures");
     for (uint32_t i = 0; i < device->figures_count; i++) {
         yyjson_mut_val *figure = yyjson_mut_obj(doc);
@@ -106,11 +114,12 @@ static void add_device(yyjson_mut_doc *doc, yyjson_mut_val *array, const struct 
     }
 }
 
-static void add_curve(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object, const struct worker *worker,
-                      const struct message_slot *slot)
+static void add_curve(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object,
+                      const struct worker *worker, const struct message_slot *slot)
 {
     struct sched_slot_look look = { 0 };
-    if (!view->sched || !worker->serving || !sched_slot_look(view->sched, worker->number, slot->slot, &look)) {
+    if (!view->sched || !worker->serving ||
+        !sched_slot_look(view->sched, worker->number, slot->slot, &look)) {
         look.alpha_us = slot->alpha_us;
         look.beta_us = slot->beta_us;
         look.curve_samples = 0;
@@ -123,8 +132,8 @@ static void add_curve(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_v
     report_number(doc, curve, "error", look.curve_samples > 0, look.error);
 }
 
-static void add_slot(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *array, const struct worker *worker,
-                     const struct message_slot *slot)
+static void add_slot(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *array,
+                     const struct worker *worker, const struct message_slot *slot)
 {
     yyjson_mut_val *object = yyjson_mut_arr_add_obj(doc, array);
     yyjson_mut_obj_add_uint(doc, object, "id", slot->slot);
@@ -141,7 +150,8 @@ static void add_slot(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_va
     add_curve(view, doc, object, worker, slot);
 }
 
-static void fill_worker(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object, const struct worker *worker)
+static void fill_worker(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object,
+                        const struct worker *worker)
 {
     const struct message_hello *hello = worker_hello(view->roster, worker);
     report_uuid(doc, object, "id", worker->uuid);
@@ -150,12 +160,16 @@ static void fill_worker(const struct view *view, yyjson_mut_doc *doc, yyjson_mut
     yyjson_mut_obj_add_uint(doc, object, "pid", hello->pid);
     report_text(doc, object, "state", roster_state_name(worker->state));
     report_text(doc, object, "version", hello->version);
-    report_text(doc, object, "storage", !worker->serving ? NULL : worker->shares_storage ? "shared" : "fetched");
+    report_text(doc, object, "storage",
+                !worker->serving         ? NULL
+                : worker->shares_storage ? "shared"
+                                         : "fetched");
     report_time(doc, object, "joined_at", worker->joined_us);
     report_time(doc, object, "left_at", worker->left_us);
     yyjson_mut_val *labels = yyjson_mut_obj_add_obj(doc, object, "labels");
     for (uint32_t i = 0; i < hello->labels_count; i++)
-        yyjson_mut_obj_add(labels, yyjson_mut_strcpy(doc, hello->labels[i].key), yyjson_mut_strcpy(doc, hello->labels[i].value));
+        yyjson_mut_obj_add(labels, yyjson_mut_strcpy(doc, hello->labels[i].key),
+                           yyjson_mut_strcpy(doc, hello->labels[i].value));
     yyjson_mut_obj_add_arr(doc, object, "models");
     yyjson_mut_val *devices = yyjson_mut_obj_add_arr(doc, object, "devices");
     for (uint32_t i = 0; i < hello->devices_count; i++)
@@ -183,19 +197,22 @@ static const struct worker *find_worker(const struct view *view, const char *whi
     return worker ? worker : roster_find_name(view->roster, which);
 }
 
-static enum err make_worker(const struct view *view, yyjson_mut_doc *doc, const char *which, yyjson_mut_val **root, struct why *why)
+static enum err make_worker(const struct view *view, yyjson_mut_doc *doc, const char *which,
+                            yyjson_mut_val **root, struct why *why)
 {
     if (!*which)
         return why_set(why, ERR_USAGE, "which worker? give its name or id");
     const struct worker *worker = find_worker(view, which);
     if (!worker)
-        return why_set(why, ERR_NOT_FOUND, "no such worker: %s; `motley worker list` shows those there are", which);
+        return why_set(why, ERR_NOT_FOUND, "no such worker: %s; `motley worker list` shows those there are",
+                       which);
     *root = yyjson_mut_obj(doc);
     fill_worker(view, doc, *root, worker);
     return ERR_OK;
 }
 
-static enum err make_workers(const struct view *view, yyjson_mut_doc *doc, const char *which, yyjson_mut_val **root, struct why *why)
+static enum err make_workers(const struct view *view, yyjson_mut_doc *doc, const char *which,
+                             yyjson_mut_val **root, struct why *why)
 {
     *root = yyjson_mut_arr(doc);
     if (*which && strcmp(which, "all") != 0) {
@@ -211,8 +228,8 @@ static enum err make_workers(const struct view *view, yyjson_mut_doc *doc, const
     return ERR_OK;
 }
 
-static void add_tensors(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, const struct message_tensor *tensors,
-                        uint32_t count)
+static void add_tensors(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key,
+                        const struct message_tensor *tensors, uint32_t count)
 {
     yyjson_mut_val *array = yyjson_mut_obj_add_arr(doc, object, key);
     for (uint32_t i = 0; i < count; i++) {
@@ -248,17 +265,20 @@ static void fill_model(yyjson_mut_doc *doc, yyjson_mut_val *object, const struct
     add_tensors(doc, object, "outputs", model->outputs, model->outputs_count);
 }
 
-static enum err make_model(const struct view *view, yyjson_mut_doc *doc, const char *which, yyjson_mut_val **root, struct why *why)
+static enum err make_model(const struct view *view, yyjson_mut_doc *doc, const char *which,
+                           yyjson_mut_val **root, struct why *why)
 {
     size_t index = registry_find(view->registry, which);
     if (index == SIZE_MAX)
-        return why_set(why, ERR_NOT_FOUND, "no such model: %s; `motley model list` shows those there are", which);
+        return why_set(why, ERR_NOT_FOUND, "no such model: %s; `motley model list` shows those there are",
+                       which);
     *root = yyjson_mut_obj(doc);
     fill_model(doc, *root, registry_at(view->registry, index));
     return ERR_OK;
 }
 
-static enum err make_models(const struct view *view, yyjson_mut_doc *doc, const char *which, yyjson_mut_val **root, struct why *why)
+static enum err make_models(const struct view *view, yyjson_mut_doc *doc, const char *which,
+                            yyjson_mut_val **root, struct why *why)
 {
     (void)why;
     bool all = !*which || strcmp(which, "all") == 0;
@@ -271,7 +291,8 @@ static enum err make_models(const struct view *view, yyjson_mut_doc *doc, const 
     return ERR_OK;
 }
 
-static enum err make_events(const struct view *view, yyjson_mut_doc *doc, const char *which, yyjson_mut_val **root, struct why *why)
+static enum err make_events(const struct view *view, yyjson_mut_doc *doc, const char *which,
+                            yyjson_mut_val **root, struct why *why)
 {
     (void)which;
     (void)why;
@@ -290,9 +311,9 @@ static const struct {
     const char *what;
     make_view *make;
 } views[] = {
-    { "status", make_status },   { "jobs", make_jobs },     { "job", make_job },       { "report", make_job },
-    { "workers", make_workers }, { "worker", make_worker }, { "models", make_models }, { "model", make_model },
-    { "events", make_events },
+    { "status", make_status }, { "jobs", make_jobs },       { "job", make_job },
+    { "report", make_job },    { "workers", make_workers }, { "worker", make_worker },
+    { "models", make_models }, { "model", make_model },     { "events", make_events },
 };
 
 static enum err write_json(const yyjson_mut_doc *doc, char **json, size_t *size, struct why *why)
@@ -306,10 +327,12 @@ static enum err write_json(const yyjson_mut_doc *doc, char **json, size_t *size,
         return ERR_OK;
     free(*json);
     *json = NULL;
-    return why_set(why, ERR_LIMIT, "the view is larger than a message may be; ask for less, such as a range of jobs");
+    return why_set(why, ERR_LIMIT,
+                   "the view is larger than a message may be; ask for less, such as a range of jobs");
 }
 
-enum err view_json(const struct view *view, const char *what, const char *which, char **json, size_t *size, struct why *why)
+enum err view_json(const struct view *view, const char *what, const char *which, char **json, size_t *size,
+                   struct why *why)
 {
     *json = NULL;
     make_view *make = NULL;

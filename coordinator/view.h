@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* view - what the coordinator knows, as JSON with the keys of CONTRACT section 2. Pure: reads the tables, changes none.
+/* view - what the coordinator knows, as JSON with the keys of CONTRACT section 2. Pure: reads the tables,
+ * changes none.
  *
  * what        which                     answer
  * status      -                         object
@@ -8,12 +9,12 @@
  * workers     name, id, "" = all        array: those here, and those that went within the last ten minutes
  * worker      name or id                a worker
  * models      name, "" = all            array: those added by name, by name and version
- * model       name or name:version      a model: name version format runtime precision batch ("any" or a number) blob bytes
- *                                       inputs[] outputs[] {name dtype shape[]}, null in a shape = unknown
- * events      -                         array: time id text, the oldest first
+ * model       name or name:version      a model: name version format runtime precision batch ("any" or a
+ * number) blob bytes inputs[] outputs[] {name dtype shape[]}, null in a shape = unknown events      - array:
+ * time id text, the oldest first
  *
- * Unknown numbers are null. A job's object adds to CONTRACT's keys: reason, output, priority; a worker's: host, joined_at, left_at,
- * storage (shared or fetched). */
+ * Unknown numbers are null. A job's object adds to CONTRACT's keys: reason, output, priority; a worker's:
+ * host, joined_at, left_at, storage (shared or fetched). */
 #ifndef VIEW_H
 #define VIEW_H
 
@@ -31,17 +32,17 @@ struct view {
     struct roster *roster;
     struct registry *registry;
     const struct events *events;
-    const struct sched *sched;    /* NULL: nothing is live */
-    const char *url;              /* the first that we listen on */
-    const char *full;             /* the path whose disk is full; "" = none */
+    const struct sched *sched; /* NULL: nothing is live */
+    const char *url;           /* the first that we listen on */
+    const char *full;          /* the path whose disk is full; "" = none */
     uint64_t pid, term;
-    uint64_t now_us, started_us;  /* monotonic */
+    uint64_t now_us, started_us; /* monotonic */
     int64_t wall_us;
 };
 
-/* *json is yours to free(). ERR_USAGE: no such view, or no word where it needs one; ERR_NOT_FOUND: no such thing; ERR_LIMIT: the
- * answer is larger than a payload may be; ERR_MEMORY. */
-MUST_USE enum err view_json(const struct view *view, const char *what, const char *which, char **json, size_t *size,
-                            struct why *why);
+/* *json is yours to free(). ERR_USAGE: no such view, or no word where it needs one; ERR_NOT_FOUND: no such
+ * thing; ERR_LIMIT: the answer is larger than a payload may be; ERR_MEMORY. */
+MUST_USE enum err view_json(const struct view *view, const char *what, const char *which, char **json,
+                            size_t *size, struct why *why);
 
 #endif

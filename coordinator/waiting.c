@@ -3,7 +3,10 @@
 
 #include <stdio.h>
 
-static const char *format_name(uint32_t formats) { return formats == SCHED_FORMAT_ONNX ? "onnx" : "synthetic"; }
+static const char *format_name(uint32_t formats)
+{
+    return formats == SCHED_FORMAT_ONNX ? "onnx" : "synthetic";
+}
 
 static void refused(const struct view *view, const struct record *record, char text[WAITING_MAX])
 {
@@ -14,18 +17,21 @@ static void refused(const struct view *view, const struct record *record, char t
         snprintf(text, WAITING_MAX, "the model loads on no worker");
 }
 
-bool waiting_text(const struct view *view, const struct record *record, const struct sched_job_look *look, char text[WAITING_MAX])
+bool waiting_text(const struct view *view, const struct record *record, const struct sched_job_look *look,
+                  char text[WAITING_MAX])
 {
     if (*view->full)
         return snprintf(text, WAITING_MAX, "disk full on %.900s", view->full) > 0;
     if (record->publish_again_us)
-        return snprintf(text, WAITING_MAX, "disk full on %.900s", jobs_spec(view->jobs, record)->output_path) > 0;
+        return snprintf(text, WAITING_MAX, "disk full on %.900s",
+                        jobs_spec(view->jobs, record)->output_path) > 0;
     if (record->state == RECORD_FINISHING || look->leased || look->settling || !look->ready)
         return false;
     if (!roster_up_count(view->roster))
         return snprintf(text, WAITING_MAX, "no worker") > 0;
     if (!(roster_up_formats(view->roster) & record->formats))
-        return snprintf(text, WAITING_MAX, "no worker can take it: none has the format %s", format_name(record->formats)) > 0;
+        return snprintf(text, WAITING_MAX, "no worker can take it: none has the format %s",
+                        format_name(record->formats)) > 0;
     if (look->slots_loading)
         return snprintf(text, WAITING_MAX, "loading the model on %u slot%s", look->slots_loading,
                         look->slots_loading == 1 ? "" : "s") > 0;

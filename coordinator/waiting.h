@@ -11,6 +11,7 @@
 enum { WAITING_MAX = 1024 };
 
 /* False: it waits for nothing. look: its state in the scheduler. */
-bool waiting_text(const struct view *view, const struct record *record, const struct sched_job_look *look, char text[WAITING_MAX]);
+bool waiting_text(const struct view *view, const struct record *record, const struct sched_job_look *look,
+                  char text[WAITING_MAX]);
 
 #endif

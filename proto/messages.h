@@ -20,7 +20,7 @@
 
 #include "dtype.h"
 #include "err.h"
-#include "limits.h"
+#include "bounds.h"
 
 #include <stdbool.h>
 #include <stddef.h>

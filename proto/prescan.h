@@ -9,7 +9,7 @@
 #define PRESCAN_H
 
 #include "err.h"
-#include "limits.h"
+#include "bounds.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -10,7 +10,7 @@
 #include "arena.h"
 #include "err.h"
 #include "field.h"
-#include "limits.h"
+#include "bounds.h"
 
 #include <msgpack.h>
 

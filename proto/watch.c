@@ -115,7 +115,7 @@ static void tell_lost(struct watch *watch, uint64_t peer)
 
 static void lose(struct watch *watch, struct connection *connection, uint64_t peer)
 {
-    if (1)
+    if (connection->gone != peer)
         tell_lost(watch, peer);
     connection->gone = peer;
     if (connection->peer == peer)

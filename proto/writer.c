@@ -2,7 +2,7 @@
 #include "writer.h"
 
 #include "ensure.h"
-#include "limits.h"
+#include "bounds.h"
 #include "text.h"
 
 #include <math.h>

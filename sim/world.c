@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Everything that happens is a `struct happening` in one queue, ordered by time and then by creation. A happening names the life
- * (epoch) of the worker or coordinator it belongs to: when that life is over, it happens to nobody. */
+/* Everything that happens is a `struct happening` in one queue, ordered by time and then by creation. A
+ * happening names the life (epoch) of the worker or coordinator it belongs to: when that life is over, it
+ * happens to nobody. */
 #include "world.h"
 
 #include "agent.h"
@@ -13,31 +14,43 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum happening_type { TO_COORDINATOR, TO_AGENT, DEVICE_DONE, AGENT_TIME, SCHED_TIME, COMMIT, JOIN, CONNECT, INPUT_THERE, REBORN };
+enum happening_type {
+    TO_COORDINATOR,
+    TO_AGENT,
+    DEVICE_DONE,
+    AGENT_TIME,
+    SCHED_TIME,
+    COMMIT,
+    JOIN,
+    CONNECT,
+    INPUT_THERE,
+    REBORN
+};
 
 struct happening {
     struct heap_item item;
     enum happening_type type;
-    uint32_t worker;                 /* index in the world, from 0 */
-    uint64_t epoch;                  /* of the connection, the worker's life or the coordinator's life */
+    uint32_t worker; /* index in the world, from 0 */
+    uint64_t epoch;  /* of the connection, the worker's life or the coordinator's life */
     struct sched_event to_sched;
     struct agent_event to_agent;
-    struct happening *next;          /* of a device's queue or a commit group */
+    struct happening *next; /* of a device's queue or a commit group */
 };
 
-struct imaginary {                   /* one worker process with one slot */
+struct imaginary { /* one worker process with one slot */
     const struct world_device *device;
     struct agent *agent;
-    uint32_t number;                 /* the coordinator's number for this life, in the life of the coordinator of number_term */
+    uint32_t
+        number; /* the coordinator's number for this life, in the life of the coordinator of number_term */
     uint64_t number_term;
     uint64_t life, connection;
     bool connected;
     uint64_t last_to_coordinator_us, last_to_agent_us;
-    struct happening *queue;         /* commands of the executor; the first one runs */
+    struct happening *queue; /* commands of the executor; the first one runs */
     uint64_t agent_due_us;
 };
 
-struct stored {                      /* one STORE or FAIL on its way to the disk */
+struct stored { /* one STORE or FAIL on its way to the disk */
     struct sched_event done;
     bool failed;
 };
@@ -54,14 +67,15 @@ struct world {
     struct stored *pending, *committing; /* arrays */
     uint32_t pending_count, pending_capacity, committing_count;
     bool commit_running;
-    struct ranges *done, *failed;    /* per job: what is on the disk */
+    struct ranges *done, *failed; /* per job: what is on the disk */
     uint64_t jobs_over;
     bool *job_over;
-    struct sched_event current;      /* the result that actions refer to */
+    struct sched_event current; /* the result that actions refer to */
     struct world_report *report;
 };
 
-/* ---- chance and time ------------------------------------------------------------------------------------------------------ */
+/* ---- chance and time
+ * ------------------------------------------------------------------------------------------------------ */
 
 static bool weather(const struct world *world) { return world->now_us < world->config->weather.calm_us; }
 
@@ -82,18 +96,22 @@ static void trace(struct world *world, uint64_t a, uint64_t b, uint64_t c)
         world->hash = (world->hash ^ words[i]) * 1099511628211u;
 }
 
-static struct happening *later(struct world *world, uint64_t delay_us, enum happening_type type, uint32_t worker, uint64_t epoch)
+static struct happening *later(struct world *world, uint64_t delay_us, enum happening_type type,
+                               uint32_t worker, uint64_t epoch)
 {
     struct happening *h = calloc(1, sizeof *h);
     ENSURE(h);
-    *h = (struct happening){ .item = { .id = ++world->order, .index = HEAP_ABSENT }, .type = type, .worker = worker, .epoch = epoch };
+    *h = (struct happening){
+        .item = { .id = ++world->order, .index = HEAP_ABSENT }, .type = type, .worker = worker, .epoch = epoch
+    };
     if (world->heap.count == world->heap.capacity)
         ENSURE(heap_reserve(&world->heap, 2 * world->heap.capacity + 64) == ERR_OK);
     heap_set(&world->heap, &h->item, world->now_us + delay_us);
     return h;
 }
 
-/* ---- messages: in order on each connection, and sometimes its end ------------------------------------------------------------ */
+/* ---- messages: in order on each connection, and sometimes its end
+ * ------------------------------------------------------------ */
 
 static void run_sched(struct world *world, const struct sched_event *event);
 static void run_agent(struct world *world, uint32_t at, const struct agent_event *event);
@@ -126,7 +144,8 @@ static void say_to_coordinator(struct world *world, uint32_t at, const struct sc
     struct imaginary *worker = &world->workers[at];
     if (!worker->connected)
         return;
-    struct happening *h = later(world, in_order(world, &worker->last_to_coordinator_us), TO_COORDINATOR, at, worker->connection);
+    struct happening *h = later(world, in_order(world, &worker->last_to_coordinator_us), TO_COORDINATOR, at,
+                                worker->connection);
     h->to_sched = *event;
     h->to_sched.worker = worker->number;
 }
@@ -137,12 +156,14 @@ static void say_to_agent(struct world *world, uint32_t number, const struct agen
         struct imaginary *worker = &world->workers[at];
         if (!worker->connected || worker->number != number)
             continue;
-        later(world, in_order(world, &worker->last_to_agent_us), TO_AGENT, at, worker->connection)->to_agent = *event;
+        later(world, in_order(world, &worker->last_to_agent_us), TO_AGENT, at, worker->connection)->to_agent =
+            *event;
         return;
     }
 }
 
-/* ---- the coordinator's loop and disk ------------------------------------------------------------------------------------------ */
+/* ---- the coordinator's loop and disk
+ * ------------------------------------------------------------------------------------------ */
 
 static void commit_later(struct world *world)
 {
@@ -167,8 +188,11 @@ static void store(struct world *world, const struct sched_action *action, bool f
         world->pending = realloc(world->pending, world->pending_capacity * sizeof *world->pending);
         ENSURE(world->pending);
     }
-    struct sched_event done = { .type = SCHED_STORED, .job = action->job, .first = action->first, .count = action->count,
-        .stored = { action->settle } };
+    struct sched_event done = { .type = SCHED_STORED,
+                                .job = action->job,
+                                .first = action->first,
+                                .count = action->count,
+                                .stored = { action->settle } };
     world->pending[world->pending_count++] = (struct stored){ .done = done, .failed = failed };
 }
 
@@ -184,17 +208,25 @@ static void job_state(struct world *world, const struct sched_action *action)
         world->report->duplicates += look.duplicates;
     for (uint32_t at = 0; at < world->workers_count; at++)
         if (world->workers[at].connected)
-            say_to_agent(world, world->workers[at].number, &(struct agent_event){ .type = AGENT_FORGET, .job = action->job });
+            say_to_agent(world, world->workers[at].number,
+                         &(struct agent_event){ .type = AGENT_FORGET, .job = action->job });
 }
 
 static void send_lease(struct world *world, const struct sched_action *action)
 {
-    struct agent_event event = { .type = AGENT_LEASE, .slot = action->slot, .job = action->job,
-        .lease = { .slot = action->slot, .job = action->job, .first = action->first, .count = (uint32_t)action->count,
-                   .term = action->term, .attempt = action->attempt } };
+    struct agent_event event = { .type = AGENT_LEASE,
+                                 .slot = action->slot,
+                                 .job = action->job,
+                                 .lease = { .slot = action->slot,
+                                            .job = action->job,
+                                            .first = action->first,
+                                            .count = (uint32_t)action->count,
+                                            .term = action->term,
+                                            .attempt = action->attempt } };
     ENSURE(action->count >= 1);
     ENSURE(ranges_overlap(&world->done[action->job - 1], action->first, action->first + action->count) == 0);
-    say_to_agent(world, action->worker, &(struct agent_event){ .type = AGENT_JOB, .job = action->job, .row_bytes = 1, .ok = true });
+    say_to_agent(world, action->worker,
+                 &(struct agent_event){ .type = AGENT_JOB, .job = action->job, .row_bytes = 1, .ok = true });
     say_to_agent(world, action->worker, &event);
 }
 
@@ -203,16 +235,20 @@ static void obey_sched(struct world *world, const struct sched_action *a)
     trace(world, (uint64_t)a->type + 16, a->attempt + a->job * 1000003, a->first * 31 + a->count);
     switch (a->type) {
     case SCHED_LOAD:
-        say_to_agent(world, a->worker, &(struct agent_event){ .type = AGENT_JOB, .job = a->job, .row_bytes = 1, .ok = true });
-        say_to_agent(world, a->worker, &(struct agent_event){ .type = AGENT_LOAD, .slot = a->slot, .job = a->job });
+        say_to_agent(world, a->worker,
+                     &(struct agent_event){ .type = AGENT_JOB, .job = a->job, .row_bytes = 1, .ok = true });
+        say_to_agent(world, a->worker,
+                     &(struct agent_event){ .type = AGENT_LOAD, .slot = a->slot, .job = a->job });
         break;
     case SCHED_LEASE: send_lease(world, a); break;
     case SCHED_RECALL:
-        say_to_agent(world, a->worker, &(struct agent_event){ .type = AGENT_RECALL, .slot = a->slot, .term = a->term,
-            .attempt = a->attempt });
+        say_to_agent(world, a->worker,
+                     &(struct agent_event){
+                         .type = AGENT_RECALL, .slot = a->slot, .term = a->term, .attempt = a->attempt });
         break;
     case SCHED_ACK:
-        say_to_agent(world, a->worker, &(struct agent_event){ .type = AGENT_ACK, .term = a->term, .attempt = a->attempt });
+        say_to_agent(world, a->worker,
+                     &(struct agent_event){ .type = AGENT_ACK, .term = a->term, .attempt = a->attempt });
         break;
     case SCHED_STORE: store(world, a, false); break;
     case SCHED_FAIL: store(world, a, true); break;
@@ -249,14 +285,21 @@ static void add_jobs(struct world *world)
     for (uint32_t j = 0; j < world->config->jobs_count; j++) {
         if (world->job_over[j])
             continue;
-        struct sched_event add = { .type = SCHED_JOB_ADD, .job = j + 1, .add = { .model = 0, .formats = SCHED_FORMAT_SYNTHETIC,
-            .samples = world->config->samples[j], .failures_max = UINT64_MAX } };
+        struct sched_event add = { .type = SCHED_JOB_ADD,
+                                   .job = j + 1,
+                                   .add = { .model = 0,
+                                            .formats = SCHED_FORMAT_SYNTHETIC,
+                                            .samples = world->config->samples[j],
+                                            .failures_max = UINT64_MAX } };
         run_sched(world, &add);
         for (int failed = 0; failed < 2; failed++) {
             uint64_t from = 0, low, high;
             while (ranges_next(failed ? &world->failed[j] : &world->done[j], from, &low, &high)) {
-                run_sched(world, &(struct sched_event){ .type = SCHED_JOB_SETTLED_RANGE, .job = j + 1, .first = low,
-                    .count = high - low, .settled = { failed == 1 } });
+                run_sched(world, &(struct sched_event){ .type = SCHED_JOB_SETTLED_RANGE,
+                                                        .job = j + 1,
+                                                        .first = low,
+                                                        .count = high - low,
+                                                        .settled = { failed == 1 } });
                 from = high;
             }
         }
@@ -291,7 +334,8 @@ static void to_disk(struct world *world, const struct stored *stored)
 {
     uint64_t first = stored->done.first, end = first + stored->done.count;
     uint32_t j = (uint32_t)stored->done.job - 1;
-    world->report->doubled += ranges_overlap(&world->done[j], first, end) + ranges_overlap(&world->failed[j], first, end);
+    world->report->doubled +=
+        ranges_overlap(&world->done[j], first, end) + ranges_overlap(&world->failed[j], first, end);
     ranges_add(stored->failed ? &world->failed[j] : &world->done[j], first, end);
 }
 
@@ -315,7 +359,8 @@ static void commit(struct world *world)
         commit_later(world);
 }
 
-/* ---- the worker's loop and device ---------------------------------------------------------------------------------------------- */
+/* ---- the worker's loop and device
+ * ---------------------------------------------------------------------------------------------- */
 
 static uint32_t padded(const struct world_device *device, uint32_t count)
 {
@@ -350,10 +395,14 @@ static void begin_command(struct world *world, uint32_t at)
         return;
     bool load = command->to_agent.type == AGENT_MODEL_LOADED;
     uint64_t hangs = worker->device->hangs_at_us;
-    uint64_t us = load ? worker->device->load_us : batch_us(world, worker->device, command->to_agent.lease.count);
+    uint64_t us =
+        load ? worker->device->load_us : batch_us(world, worker->device, command->to_agent.lease.count);
     if (!load)
-        run_agent(world, at, &(struct agent_event){ .type = AGENT_STARTED, .slot = 0, .term = command->to_agent.term,
-            .attempt = command->to_agent.attempt });
+        run_agent(world, at,
+                  &(struct agent_event){ .type = AGENT_STARTED,
+                                         .slot = 0,
+                                         .term = command->to_agent.term,
+                                         .attempt = command->to_agent.attempt });
     if (hangs == 0 || world->now_us + us < hangs)
         later(world, us, DEVICE_DONE, at, worker->life);
 }
@@ -395,10 +444,18 @@ static void send_result(struct world *world, uint32_t at, const struct agent_act
 {
     const struct agent_lease *lease = &a->lease;
     bool fails = !a->ok || poisoned(world, lease);
-    struct sched_event result = { .type = SCHED_RESULT, .slot = lease->slot, .job = lease->job, .attempt = lease->attempt,
-        .term = lease->term, .first = lease->first, .count = lease->count,
-        .result = { .proven = true, .failure = fails ? SCHED_FAILED : SCHED_OK, .energy_joules = -1,
-                    .run_us = batch_us(world, world->workers[at].device, lease->count) } };
+    struct sched_event result = { .type = SCHED_RESULT,
+                                  .slot = lease->slot,
+                                  .job = lease->job,
+                                  .attempt = lease->attempt,
+                                  .term = lease->term,
+                                  .first = lease->first,
+                                  .count = lease->count,
+                                  .result = {
+                                      .proven = true,
+                                      .failure = fails ? SCHED_FAILED : SCHED_OK,
+                                      .energy_joules = -1,
+                                      .run_us = batch_us(world, world->workers[at].device, lease->count) } };
     say_to_coordinator(world, at, &result);
     if (world->config->weather.lies && chance(world, 50)) {
         say_to_coordinator(world, at, &result); /* twice */
@@ -413,8 +470,13 @@ static void send_result(struct world *world, uint32_t at, const struct agent_act
 
 static void obey_agent(struct world *world, uint32_t at, const struct agent_action *a)
 {
-    struct agent_event answer = { .slot = a->slot, .model = a->model, .job = a->job, .term = a->term, .attempt = a->attempt, .ok = true,
-        .lease = a->lease };
+    struct agent_event answer = { .slot = a->slot,
+                                  .model = a->model,
+                                  .job = a->job,
+                                  .term = a->term,
+                                  .attempt = a->attempt,
+                                  .ok = true,
+                                  .lease = a->lease };
     trace(world, a->type, a->attempt, at);
     switch (a->type) {
     case AGENT_GET_MODEL:
@@ -426,8 +488,11 @@ static void obey_agent(struct world *world, uint32_t at, const struct agent_acti
         queue_command(world, at, &answer);
         break;
     case AGENT_SAY_LOADED:
-        say_to_coordinator(world, at, &(struct sched_event){ .type = SCHED_LOADED, .slot = a->slot,
-            .loaded = { .ok = a->ok, .load_us = world->workers[at].device->load_us } });
+        say_to_coordinator(world, at,
+                           &(struct sched_event){
+                               .type = SCHED_LOADED,
+                               .slot = a->slot,
+                               .loaded = { .ok = a->ok, .load_us = world->workers[at].device->load_us } });
         break;
     case AGENT_GET_INPUT:
         answer.type = AGENT_INPUT_READY;
@@ -449,10 +514,15 @@ static void obey_agent(struct world *world, uint32_t at, const struct agent_acti
     case AGENT_SEND_RESULT:
     case AGENT_SEND_INPUT_FAILED: send_result(world, at, a); break;
     case AGENT_SEND_RETURNED:
-        say_to_coordinator(world, at, &(struct sched_event){ .type = SCHED_RETURNED, .slot = a->slot, .term = a->term,
-            .attempt = a->attempt });
+        say_to_coordinator(
+            world, at,
+            &(struct sched_event){
+                .type = SCHED_RETURNED, .slot = a->slot, .term = a->term, .attempt = a->attempt });
         break;
-    case AGENT_DROP: case AGENT_DROP_JOB: case AGENT_UNLOAD_MODEL: case AGENT_HEARTBEAT: break;
+    case AGENT_DROP:
+    case AGENT_DROP_JOB:
+    case AGENT_UNLOAD_MODEL:
+    case AGENT_HEARTBEAT: break;
     }
 }
 
@@ -525,14 +595,23 @@ static void kill_worker(struct world *world, uint32_t at)
     later(world, spread(world, 100000, 300000), JOIN, at, worker->life);
 }
 
-struct held_visit { struct world *world; uint32_t at; };
+struct held_visit {
+    struct world *world;
+    uint32_t at;
+};
 
 static void offer_held(void *context, const struct agent_lease *lease, bool finished)
 {
     struct held_visit *visit = context;
     if (!finished)
-        say_to_coordinator(visit->world, visit->at, &(struct sched_event){ .type = SCHED_HELD, .slot = lease->slot, .job = lease->job,
-            .first = lease->first, .count = lease->count, .term = lease->term, .attempt = lease->attempt });
+        say_to_coordinator(visit->world, visit->at,
+                           &(struct sched_event){ .type = SCHED_HELD,
+                                                  .slot = lease->slot,
+                                                  .job = lease->job,
+                                                  .first = lease->first,
+                                                  .count = lease->count,
+                                                  .term = lease->term,
+                                                  .attempt = lease->attempt });
 }
 
 static void connect_worker(struct world *world, uint32_t at)
@@ -549,16 +628,22 @@ static void connect_worker(struct world *world, uint32_t at)
     worker->connected = true;
     worker->connection++;
     worker->last_to_agent_us = worker->last_to_coordinator_us = world->now_us;
-    struct sched_slot_info info = { .formats = SCHED_FORMAT_SYNTHETIC, .sizes_count = d->sizes_count, .batch_max = d->batch_max,
-        .window = 2, .alpha_us = d->warm ? d->alpha_us : 0, .beta_us = d->warm ? d->beta_us : 0, .load_us = (double)d->load_us };
+    struct sched_slot_info info = { .formats = SCHED_FORMAT_SYNTHETIC,
+                                    .sizes_count = d->sizes_count,
+                                    .batch_max = d->batch_max,
+                                    .window = 2,
+                                    .alpha_us = d->warm ? d->alpha_us : 0,
+                                    .beta_us = d->warm ? d->beta_us : 0,
+                                    .load_us = (double)d->load_us };
     memcpy(info.sizes, d->sizes, d->sizes_count * sizeof *d->sizes);
-    run_sched(world, &(struct sched_event){ .type = SCHED_WORKER_UP, .worker = worker->number, .up = { 1, &info } });
+    run_sched(world,
+              &(struct sched_event){ .type = SCHED_WORKER_UP, .worker = worker->number, .up = { 1, &info } });
     struct held_visit visit = { world, at };
     agent_held(worker->agent, offer_held, &visit);
     run_agent(world, at, &(struct agent_event){ .type = AGENT_CONNECTED, .term = world->term });
 }
 
-/* ---- the run ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the run ---- */
 
 static void to_coordinator(struct world *world, const struct happening *h)
 {
@@ -632,11 +717,14 @@ static double fluid_bound_us(const struct world_config *config)
         for (uint32_t d = 0; d < config->devices_count; d++) {
             const struct world_device *device = &config->devices[d];
             uint32_t n = device->sizes_count ? device->sizes[device->sizes_count - 1] : device->batch_max;
-            double rate = n / (device->alpha_us + device->beta_us * n), start = (double)(device->joins_us + device->load_us);
-            double stop = device->hangs_at_us ? (double)device->hangs_at_us : 1e15, turn = (double)device->throttle_at_us;
+            double rate = n / (device->alpha_us + device->beta_us * n),
+                   start = (double)(device->joins_us + device->load_us);
+            double stop = device->hangs_at_us ? (double)device->hangs_at_us : 1e15,
+                   turn = (double)device->throttle_at_us;
             stop = stop < end ? stop : end;
             if (device->throttle_at_us && turn < stop)
-                done += rate * ((turn > start ? turn - start : 0) + (stop - (turn > start ? turn : start)) / device->throttle_by);
+                done += rate * ((turn > start ? turn - start : 0) +
+                                (stop - (turn > start ? turn : start)) / device->throttle_by);
             else if (stop > start)
                 done += rate * (stop - start);
         }
@@ -656,7 +744,10 @@ static void count_samples(struct world *world)
 static void world_begin(struct world *world, const struct world_config *config, struct world_report *report)
 {
     *report = (struct world_report){ 0 };
-    *world = (struct world){ .config = config, .report = report, .hash = 1469598103934665603u, .workers_count = config->devices_count };
+    *world = (struct world){ .config = config,
+                             .report = report,
+                             .hash = 1469598103934665603u,
+                             .workers_count = config->devices_count };
     rng_init(&world->rng, config->seed);
     heap_init(&world->heap);
     world->workers = calloc(config->devices_count + 1, sizeof *world->workers);

@@ -3,7 +3,7 @@
 
 #include "ensure.h"
 #include "file.h"
-#include "limits.h"
+#include "bounds.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -69,9 +69,7 @@ bool cache_find(struct cache *cache, const uint8_t model[SHA256_BYTES], uint64_t
     return S_ISREG(found.st_mode) && (uint64_t)found.st_size == bytes;
 }
 
-/* ---- removal
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- removal ---- */
 
 struct entry {
     char name[NAME_MAX + 1];
@@ -141,9 +139,7 @@ void cache_trim(struct cache *cache, uint64_t bytes)
     closedir(folder);
 }
 
-/* ---- fetching
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- fetching ---- */
 
 static enum err check_room(const struct cache *cache, uint64_t bytes, struct why *why)
 {

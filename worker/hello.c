@@ -37,9 +37,7 @@ struct hello_store {
     uint32_t sizes[FLEET_SIZES_MAX];
 };
 
-/* ---- labels
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- labels ---- */
 
 static enum err add_label(struct hello_store *store, const char *key, size_t key_length, const char *value,
                           struct why *why)
@@ -74,16 +72,14 @@ static enum err add_labels(struct hello_store *store, const struct fleet_worker 
     return err;
 }
 
-/* ---- devices
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- devices ---- */
 
 static void clean(char *text, size_t max)
 {
     char copy[PROBE_TEXT_MAX];
     ENSURE(max <= sizeof copy);
     text_clean(text, copy, max);
-    snprintf(text, max, "%s", copy);
+    memcpy(text, copy, strlen(copy) + 1);
 }
 
 static void clean_device(struct device *device)
@@ -135,9 +131,7 @@ static struct device emulated_device(const struct fleet_worker *member)
     return device;
 }
 
-/* ---- slots
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- slots ---- */
 
 static struct message_slot *add_slot(struct hello *hello, const struct device *device,
                                      const struct runtime_ops *ops)
@@ -194,9 +188,7 @@ static void add_emulated(struct hello *hello, const struct fleet_worker *member)
     slot->price_per_hour = member->price_per_hour;
 }
 
-/* ---- all
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- all ---- */
 
 static void set_identity(struct hello *hello, const struct machine *machine,
                          const struct fleet_worker *member, const struct hello_options *options)

@@ -159,9 +159,7 @@ uint64_t job_row_bytes(const struct job *job)
     return bytes;
 }
 
-/* ---- the model
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- the model ---- */
 
 /* The job's input of that name; a nameless one is whatever the model's only input is. */
 static uint32_t find_input(const struct job *job, const struct model_signature *signature, uint32_t wanted)

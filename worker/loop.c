@@ -12,9 +12,7 @@
 
 static const uint64_t CREDIT_BYTES = 256ull << 20, CACHE_BYTES_MAX = 16ull << 30, HEARTBEAT_US = 1000000;
 
-/* ---- life
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- life ---- */
 
 static uint64_t seed_of(const struct hello *hello)
 {
@@ -154,9 +152,7 @@ void loop_free(struct loop **loop)
     *loop = NULL;
 }
 
-/* ---- turns
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- turns ---- */
 
 enum { ITEM_STOP = 0, ITEM_WIRE, ITEM_MONITOR, ITEMS_FIXED };
 

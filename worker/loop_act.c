@@ -105,9 +105,7 @@ void act_due(struct loop *loop, uint64_t now_us)
     }
 }
 
-/* ---- models
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- models ---- */
 
 static void end_getting(struct loop *loop, uint32_t number, enum err err, const char *reason)
 {
@@ -251,9 +249,7 @@ static void on_loaded(struct loop *loop, uint32_t slot, const struct executor_ev
     models_settle(&loop->models, event->model);
 }
 
-/* ---- inputs
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- inputs ---- */
 
 static void fail_input(struct loop *loop, struct work *work, enum err err, const char *reason)
 {
@@ -504,9 +500,7 @@ static void do_heartbeat(struct loop *loop, const struct agent_action *action)
     link_say(loop, &message);
 }
 
-/* ---- the agent
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- the agent ---- */
 
 static void do_action(struct loop *loop, const struct agent_action *action)
 {
@@ -567,9 +561,7 @@ void act_feed(struct loop *loop, const struct agent_event *event)
     loop->feeding = false;
 }
 
-/* ---- executors
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- executors ---- */
 
 void act_executor(struct loop *loop, uint32_t slot)
 {

@@ -12,9 +12,7 @@
 
 enum { MESSAGES_PER_TURN = 256 };
 
-/* ---- WELCOME
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- WELCOME ---- */
 
 /* The nonce that only those who share the coordinator's storage can read; nothing if we do not. */
 static void say_proof(struct loop *loop, const char *path)
@@ -57,9 +55,7 @@ static void on_refused(struct loop *loop, const struct message *message)
     link_lose(loop, "it refused us");
 }
 
-/* ---- work
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- work ---- */
 
 static void add_job(struct loop *loop, const struct message_job *from)
 {
@@ -175,9 +171,7 @@ static void on_forget(struct loop *loop, const struct message *message)
         forget_job(loop, message->forget.jobs[i]);
 }
 
-/* ---- all
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- all ---- */
 
 static void on_piece(struct loop *loop, const struct wire_in *in)
 {

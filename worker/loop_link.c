@@ -15,9 +15,7 @@ static const uint64_t STEADY_US = 5000000;   /* a connection that lasted this lo
 static const uint64_t TELL_WAITING_US = 3000000;
 enum { COPY_BYTES = 1024 }; /* smaller payloads are copied: cheaper than counting references */
 
-/* ---- connecting
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- connecting ---- */
 
 static void pause_before_connecting(struct loop *loop)
 {
@@ -84,9 +82,7 @@ uint64_t link_deadline_us(const struct loop *loop)
                                                                     : loop->started_us + TELL_WAITING_US;
 }
 
-/* ---- HELLO
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- HELLO ---- */
 
 struct attempts {
     struct agent_lease *leases;
@@ -133,9 +129,7 @@ void link_bye(struct loop *loop)
                                           .bye = { .reason = "the worker was asked to stop" } });
 }
 
-/* ---- sending
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- sending ---- */
 
 static void send_frames(struct loop *loop, const struct message *message, const struct wire_frame *frames,
                         uint32_t count)

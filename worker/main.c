@@ -70,9 +70,7 @@ static enum err parse(struct settings *settings, int argc, char **argv, bool *he
     return options_parse(&USAGE, rows, argc, argv, NULL, 0, &words_count, helped, why);
 }
 
-/* ---- what to be
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- what to be ---- */
 
 static enum err find_member(const struct settings *settings, struct fleet **fleet,
                             const struct fleet_worker **member, struct why *why)
@@ -131,9 +129,7 @@ static enum err dry_run(const struct settings *settings, const struct fleet_work
     return err;
 }
 
-/* ---- serving
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- serving ---- */
 
 /* Signals are read from a descriptor by the loop; every thread that is started later has them blocked too. */
 static enum err block_signals(int *stop_fd, struct why *why)
@@ -221,9 +217,7 @@ static enum err serve(const struct settings *settings, const struct fleet *fleet
     return err;
 }
 
-/* ---- main
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- main ---- */
 
 static enum err set_log(const struct settings *settings, struct why *why)
 {

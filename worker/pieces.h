@@ -4,7 +4,7 @@
 #ifndef PIECES_H
 #define PIECES_H
 
-#include "limits.h"
+#include "bounds.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,7 +2,7 @@
 #include "source.h"
 
 #include "ensure.h"
-#include "limits.h"
+#include "bounds.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,9 +25,7 @@ struct source {
     struct guard *guard; /* NULL without a map */
 };
 
-/* ---- the guard
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- the guard ---- */
 
 /* What the handler of SIGBUS may look at. A slot is free while start is 0. */
 struct guard {
@@ -94,9 +92,7 @@ static void guard_give(struct guard *guard)
     atomic_store(&guard->start, 0);
 }
 
-/* ---- mapped rows
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- mapped rows ---- */
 
 static int64_t mtime_ns(const struct stat *stat)
 {

@@ -40,7 +40,7 @@ MUST_USE enum err source_check(const struct source *source, struct why *why);
 void source_guard(void);
 void source_guard_thread(void);
 
-/* ---- rows that are fetched ---------------------------------------------------------------------------------------------- */
+/* ---- rows that are fetched ---- */
 
 struct gather {
     uint8_t *bytes;                 /* of all rows asked for; never NULL once begun */

@@ -23,9 +23,7 @@ void output_release(void *bytes, void *output)
     output_unref(output);
 }
 
-/* ---- one
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- one ---- */
 
 void work_drop_input(struct work *work)
 {
@@ -114,9 +112,7 @@ static void work_free(struct work *work)
     free(work);
 }
 
-/* ---- all
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- all ---- */
 
 void works_init(struct works *works) { *works = (struct works){ 0 }; }
 

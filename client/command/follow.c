@@ -32,7 +32,8 @@ static void wipe(struct bar *bar)
     bar->lines = 0;
 }
 
-/* Away from a terminal only what a user must act on: for what a job waits, when it does so for two seconds. */
+/* Away from a terminal only what a user must act on: for what a job waits, when it does so for two seconds.
+ */
 static void tell_waiting(struct bar *bar, yyjson_val *job)
 {
     const char *waiting = yyjson_get_str(yyjson_obj_get(job, "waiting"));

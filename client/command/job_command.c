@@ -23,9 +23,7 @@ struct ask {
     const char *output;
 };
 
-/* ---- showing
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- showing ---- */
 
 typedef void show_one(yyjson_val *job, FILE *stream);
 
@@ -133,9 +131,7 @@ int command_job_report(int argc, char **argv)
     return show_words(&ask, "report", show_report);
 }
 
-/* ---- waiting
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- waiting ---- */
 
 static int say_goes_on(int64_t job)
 {
@@ -290,9 +286,7 @@ int command_job_progress(int argc, char **argv)
     return code;
 }
 
-/* ---- doing
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- doing ---- */
 
 int command_job_cancel(int argc, char **argv)
 {

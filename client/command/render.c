@@ -16,9 +16,7 @@ static const char *text_of(yyjson_val *object, const char *key)
     return text && *text ? text : "-";
 }
 
-/* ---- figures
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- figures ---- */
 
 /* Three digits that matter: 0.123, 12.3, 1230. */
 static const char *number(yyjson_val *value, char text[TEXT_MAX])
@@ -215,9 +213,7 @@ void render_status(yyjson_val *job, FILE *stream)
     print_tail(job, stream);
 }
 
-/* ---- lists
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- lists ---- */
 
 static const char *percent(yyjson_val *job, char text[TEXT_MAX])
 {

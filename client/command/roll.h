@@ -12,7 +12,7 @@
 
 #include "address.h"
 #include "fleet.h"
-#include "limits.h"
+#include "bounds.h"
 #include "process.h"
 
 #include <stddef.h>

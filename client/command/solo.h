@@ -7,7 +7,7 @@
 #define SOLO_H
 
 #include "fleet.h"
-#include "limits.h"
+#include "bounds.h"
 #include "motley.h"
 #include "supervise.h"
 

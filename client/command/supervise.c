@@ -72,9 +72,7 @@ enum err supervise_place(struct supervise_plan *plan, struct why *why)
     return ERR_OK;
 }
 
-/* ---- telling
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- telling ---- */
 
 static void tell(const struct supervisor *s, enum supervise_event_kind kind, int status, uint32_t living,
                  const char *text)

@@ -15,7 +15,7 @@
 
 #include "address.h"
 #include "fleet.h"
-#include "limits.h"
+#include "bounds.h"
 
 #include <stdbool.h>
 

@@ -36,9 +36,7 @@ struct up {
     pid_t supervisor;
 };
 
-/* ---- up
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- up ---- */
 
 /* A record whose processes live is a fleet; one whose processes are gone is forgotten. */
 static enum err check_not_up(struct up *up, struct why *why)
@@ -251,9 +249,7 @@ int command_up(int argc, char **argv)
     return code;
 }
 
-/* ---- down
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- down ---- */
 
 static void signal_role(const struct roll *roll, bool supervisor, int number)
 {

@@ -2,7 +2,7 @@
 #include "address.h"
 
 #include "file.h"
-#include "limits.h"
+#include "bounds.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -19,9 +19,7 @@ enum { SPEC_TEXT_MAX = 160, NAN_STEP = 1 << 20 };
 
 enum content { CONTENT_NPY, CONTENT_NPZ, CONTENT_JSONL };
 
-/* ---- fitting
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- fitting ---- */
 
 bool input_fits(const struct tensor_spec *given, const struct tensor_spec *wanted)
 {
@@ -113,9 +111,7 @@ enum err input_match(const struct tensor_spec *given, uint32_t count, const stru
     return ERR_OK;
 }
 
-/* ---- values
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- values ---- */
 
 static bool is_nan(const uint8_t *at, enum dtype dtype)
 {
@@ -165,9 +161,7 @@ static enum err check_numbers(const struct input_array *array, uint64_t samples,
                          path, array->spec.name);
 }
 
-/* ---- files
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- files ---- */
 
 static enum err open_array(const char *path, struct input_array *array, struct why *why)
 {
@@ -290,9 +284,7 @@ static enum err take_npz(const char *path, const struct signature *signature, st
     return err;
 }
 
-/* ---- streams
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- streams ---- */
 
 static enum err spool(int from, const char *name, int *fd, struct why *why)
 {

@@ -7,7 +7,7 @@
 #ifndef INPUT_H
 #define INPUT_H
 
-#include "limits.h"
+#include "bounds.h"
 #include "signature.h"
 
 #include <stdbool.h>

@@ -14,9 +14,7 @@
 
 enum { READ_STEP = 64 << 10 };
 
-/* ---- lines
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- lines ---- */
 
 struct lines {
     int fd;
@@ -309,9 +307,7 @@ static enum err convert_tensors(struct conversion *c, yyjson_val *tensors)
     return ERR_OK;
 }
 
-/* ---- names
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- names ---- */
 
 static enum err write_index_name(struct conversion *c, uint64_t index)
 {
@@ -354,9 +350,7 @@ static enum err convert_name(struct conversion *c, yyjson_val *id)
     return err == ERR_OK ? write_name(c, id) : err;
 }
 
-/* ---- all
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- all ---- */
 
 static enum err check_keys(struct conversion *c, yyjson_val *root)
 {

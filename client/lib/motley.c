@@ -79,9 +79,7 @@ void motley_close(motley **connection)
     *connection = NULL;
 }
 
-/* ---- views
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- views ---- */
 
 char *motley_view(motley *connection, const char *what, const char *which, struct motley_error *error)
 {
@@ -110,9 +108,7 @@ int motley_cancel(motley *connection, const char *which, struct motley_error *er
     return count;
 }
 
-/* ---- models
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- models ---- */
 
 static enum err add_model(struct motley *connection, const char *file, const char *name, const char *version,
                           struct why *why)

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libmotley - submit batch inference jobs to a Motley coordinator and get their answers, from C (C89 callers may include this).
+/* libmotley - submit batch inference jobs to a Motley coordinator and get their answers, from C (C89 callers
+ * may include this).
  *
  *     struct motley_error error;
  *     motley *m = motley_connect(NULL, NULL, &error);                  the fleet of `motley up`
  *     struct motley_submit job = MOTLEY_SUBMIT_INIT;
  *     job.model = "digits.onnx"; job.input = "digits.npy"; job.output = "answers.npy";
  *     int64_t number = motley_submit(m, &job, &error);
- *     if (number < 0 || motley_wait(m, number, -1.0, NULL, NULL, &error) != MOTLEY_OK) fprintf(stderr, "%s\n", error.text);
- *     char *report = motley_view(m, "report", "last", &error);          JSON, yours to free()
- *     motley_close(&m);
+ *     if (number < 0 || motley_wait(m, number, -1.0, NULL, NULL, &error) != MOTLEY_OK) fprintf(stderr,
+ * "%s\n", error.text); char *report = motley_view(m, "report", "last", &error);          JSON, yours to
+ * free() motley_close(&m);
  *
- * A connection belongs to one thread at a time; several connections may be used at once. Calls block, at most for the connect
- * timeout where no other limit is named. Strings are UTF-8. On failure the error says in one sentence what went wrong, where and
- * what to do. JSON results have the keys of docs/json.md; unknown values are null. The ABI is stable within a major version. */
+ * A connection belongs to one thread at a time; several connections may be used at once. Calls block, at most
+ * for the connect timeout where no other limit is named. Strings are UTF-8. On failure the error says in one
+ * sentence what went wrong, where and what to do. JSON results have the keys of docs/json.md; unknown values
+ * are null. The ABI is stable within a major version. */
 #ifndef MOTLEY_H
 #define MOTLEY_H
 
@@ -34,16 +36,16 @@ extern "C" {
 /* Codes equal the exit codes of the `motley` command. */
 enum motley_code {
     MOTLEY_OK = 0,
-    MOTLEY_FAILED = 1,       /* the job failed, or ended with failed samples; or the system refused us */
-    MOTLEY_USAGE = 2,        /* arguments, or a local file, model or option that cannot be used */
-    MOTLEY_UNREACHABLE = 3,  /* no coordinator answered in time, or it refused us */
-    MOTLEY_NOT_FOUND = 4,    /* no such job, worker or model */
+    MOTLEY_FAILED = 1,      /* the job failed, or ended with failed samples; or the system refused us */
+    MOTLEY_USAGE = 2,       /* arguments, or a local file, model or option that cannot be used */
+    MOTLEY_UNREACHABLE = 3, /* no coordinator answered in time, or it refused us */
+    MOTLEY_NOT_FOUND = 4,   /* no such job, worker or model */
     MOTLEY_TIMEOUT = 5,
     MOTLEY_CANCELLED = 6
 };
 
 struct motley_error {
-    int code;                /* enum motley_code */
+    int code; /* enum motley_code */
     char text[512];
 };
 
@@ -51,50 +53,65 @@ typedef struct motley motley;
 
 struct motley_connect_options {
     size_t size;             /* sizeof this struct, so that it can grow */
-    const char *coordinator; /* URL; NULL = $MOTLEY_COORDINATOR, else the fleet that `motley up` left in the state directory */
+    const char *coordinator; /* URL; NULL = $MOTLEY_COORDINATOR, else the fleet that `motley up` left in the
+                                state directory */
     double timeout_seconds;  /* to connect and for each answer; <= 0 = 5 */
 };
-#define MOTLEY_CONNECT_INIT { sizeof(struct motley_connect_options), NULL, 0.0 }
+#define MOTLEY_CONNECT_INIT                                                                                  \
+    {                                                                                                        \
+        sizeof(struct motley_connect_options), NULL, 0.0                                                     \
+    }
 
 /* options may be NULL. NULL on failure. reserved must be NULL. */
-MOTLEY_API motley *motley_connect(const struct motley_connect_options *options, void *reserved, struct motley_error *error);
+MOTLEY_API motley *motley_connect(const struct motley_connect_options *options, void *reserved,
+                                  struct motley_error *error);
 MOTLEY_API void motley_close(motley **connection); /* jobs go on; sets the pointer to NULL */
 
 struct motley_submit {
-    size_t size;             /* sizeof this struct */
-    const char *model;       /* a model file, a registered model NAME or NAME:VERSION, or the built-in "synthetic" */
-    const char *input;       /* .npy .npz .jsonl file; "-" = standard input (.npy or .jsonl); NULL only for "synthetic" */
-    uint64_t samples;        /* for "synthetic" without input */
-    const char *output;      /* where the answer goes (CONTRACT: Y.npy, Y/, Y.jsonl); NULL = kept, see motley_results */
-    const char *name;        /* NULL = the model's name */
-    int priority;            /* larger first */
-    uint32_t batch;          /* samples per batch, 0 = learned */
-    const char *max_failures;/* "N" or "P%"; NULL = 5% */
+    size_t size; /* sizeof this struct */
+    const char
+        *model; /* a model file, a registered model NAME or NAME:VERSION, or the built-in "synthetic" */
+    const char
+        *input; /* .npy .npz .jsonl file; "-" = standard input (.npy or .jsonl); NULL only for "synthetic" */
+    uint64_t samples; /* for "synthetic" without input */
+    const char
+        *output; /* where the answer goes (CONTRACT: Y.npy, Y/, Y.jsonl); NULL = kept, see motley_results */
+    const char *name;         /* NULL = the model's name */
+    int priority;             /* larger first */
+    uint32_t batch;           /* samples per batch, 0 = learned */
+    const char *max_failures; /* "N" or "P%"; NULL = 5% */
 };
-#define MOTLEY_SUBMIT_INIT { sizeof(struct motley_submit), NULL, NULL, 0, NULL, NULL, 0, 0, NULL }
+#define MOTLEY_SUBMIT_INIT                                                                                   \
+    {                                                                                                        \
+        sizeof(struct motley_submit), NULL, NULL, 0, NULL, NULL, 0, 0, NULL                                  \
+    }
 
-/* Check everything that can be checked before the job runs (files, shapes, types, the output's folder), upload what must be
- * uploaded, submit. The job's number, or -1. When it returns, the job is durable. */
-MOTLEY_API int64_t motley_submit(motley *connection, const struct motley_submit *submit, struct motley_error *error);
+/* Check everything that can be checked before the job runs (files, shapes, types, the output's folder),
+ * upload what must be uploaded, submit. The job's number, or -1. When it returns, the job is durable. */
+MOTLEY_API int64_t motley_submit(motley *connection, const struct motley_submit *submit,
+                                 struct motley_error *error);
 
-/* Called about ten times a second while waiting with the job's progress as JSON (borrowed). Return non-zero to stop waiting. */
+/* Called about ten times a second while waiting with the job's progress as JSON (borrowed). Return non-zero
+ * to stop waiting. */
 typedef int motley_progress(void *context, const char *status_json);
 
-/* Wait until the job ended, at most timeout_seconds (negative = for ever), across restarts of the coordinator. MOTLEY_OK: done
- * without failed samples; MOTLEY_FAILED: failed or with failed samples; MOTLEY_CANCELLED; MOTLEY_TIMEOUT; 130 when progress
- * asked to stop. */
-MOTLEY_API int motley_wait(motley *connection, int64_t job, double timeout_seconds, motley_progress *progress, void *context,
-                           struct motley_error *error);
+/* Wait until the job ended, at most timeout_seconds (negative = for ever), across restarts of the
+ * coordinator. MOTLEY_OK: done without failed samples; MOTLEY_FAILED: failed or with failed samples;
+ * MOTLEY_CANCELLED; MOTLEY_TIMEOUT; 130 when progress asked to stop. */
+MOTLEY_API int motley_wait(motley *connection, int64_t job, double timeout_seconds, motley_progress *progress,
+                           void *context, struct motley_error *error);
 
-/* A view as JSON: what = status, jobs, job, report, workers, worker, models, model, events; which = a job selection, a worker or a
- * model, or NULL. Yours to free(). NULL on failure. */
-MOTLEY_API char *motley_view(motley *connection, const char *what, const char *which, struct motley_error *error);
+/* A view as JSON: what = status, jobs, job, report, workers, worker, models, model, events; which = a job
+ * selection, a worker or a model, or NULL. Yours to free(). NULL on failure. */
+MOTLEY_API char *motley_view(motley *connection, const char *what, const char *which,
+                             struct motley_error *error);
 
 /* Cancel the selected jobs (number, name, last, all, 3-7). How many were cancelled, or -1. */
 MOTLEY_API int motley_cancel(motley *connection, const char *which, struct motley_error *error);
 
 /* Write a finished job's answer to output (path rules as in submit). */
-MOTLEY_API int motley_results(motley *connection, int64_t job, const char *output, struct motley_error *error);
+MOTLEY_API int motley_results(motley *connection, int64_t job, const char *output,
+                              struct motley_error *error);
 
 /* Register a model file under name (and version, NULL = "1"). */
 MOTLEY_API int motley_model_add(motley *connection, const char *file, const char *name, const char *version,

@@ -3,7 +3,7 @@
 #ifndef OUTPUT_H
 #define OUTPUT_H
 
-#include "limits.h"
+#include "bounds.h"
 #include "messages.h"
 #include "signature.h"
 

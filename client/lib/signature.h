@@ -7,7 +7,7 @@
 
 #include "dtype.h"
 #include "err.h"
-#include "limits.h"
+#include "bounds.h"
 
 #include <stddef.h>
 #include <stdint.h>

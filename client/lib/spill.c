@@ -2,7 +2,7 @@
 #include "spill.h"
 
 #include "file.h"
-#include "limits.h"
+#include "bounds.h"
 
 #include <fcntl.h>
 #include <stdio.h>

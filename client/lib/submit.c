@@ -78,9 +78,7 @@ enum err submit_find_model(struct motley *connection, const char *model, struct 
     return err == ERR_OK ? signature_of_file(model, &found->signature, NULL, why) : err;
 }
 
-/* ---- options
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- options ---- */
 
 static enum err bad_failures(const char *text, struct why *why)
 {
@@ -112,9 +110,7 @@ enum err submit_parse_failures(const char *text, uint64_t *count, double *share,
     return ERR_OK;
 }
 
-/* ---- the job
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- the job ---- */
 
 /* All that a SUBMIT refers to, for as long as it is being made. */
 struct submission {

@@ -3,17 +3,19 @@
 
 #include "ensure.h"
 
-static const double FORGET = 0.98;        /* weight of an observation after another one: a memory of 50 batches for the shape */
-static const double SCALE_GAIN = 0.3;     /* the scale's step: 90 % of a change after six batches */
+static const double FORGET =
+    0.98; /* weight of an observation after another one: a memory of 50 batches for the shape */
+static const double SCALE_GAIN = 0.3; /* the scale's step: 90 % of a change after six batches */
 static const double ERROR_GAIN = 0.2;
-static const double GUESS_US = 10000.0;   /* per sample, before anything is known */
-static const double ALPHA_SHARE = 0.3;    /* of a first batch's time, when one size alone was seen */
-static const double FIRST_WEIGHT = 0.2;     /* a first batch warms caches and allocates: it is not typical */
+static const double GUESS_US = 10000.0; /* per sample, before anything is known */
+static const double ALPHA_SHARE = 0.3;  /* of a first batch's time, when one size alone was seen */
+static const double FIRST_WEIGHT = 0.2; /* a first batch warms caches and allocates: it is not typical */
 static const double TIME_MIN_US = 0.01, TIME_MAX_US = 1e13;
 
 static bool plausible(double alpha_us, double beta_us)
 {
-    return alpha_us >= 0 && beta_us >= 0 && alpha_us + beta_us >= TIME_MIN_US && alpha_us < TIME_MAX_US && beta_us < TIME_MAX_US;
+    return alpha_us >= 0 && beta_us >= 0 && alpha_us + beta_us >= TIME_MIN_US && alpha_us < TIME_MAX_US &&
+           beta_us < TIME_MAX_US;
 }
 
 static void add(struct curve *curve, double b, double t, double weight)
@@ -36,13 +38,14 @@ void curve_suggest(struct curve *curve, double alpha_us, double beta_us)
     if (curve->batches > 0 || !plausible(alpha_us, beta_us))
         return;
     curve->alpha_us = alpha_us;
-    curve->beta_us = beta_us > alpha_us * 1e-9 + TIME_MIN_US * 1e-3 ? beta_us : alpha_us * 1e-9 + TIME_MIN_US * 1e-3;
+    curve->beta_us =
+        beta_us > alpha_us * 1e-9 + TIME_MIN_US * 1e-3 ? beta_us : alpha_us * 1e-9 + TIME_MIN_US * 1e-3;
     curve->prior = true;
     curve->error = 0.25;
 }
 
-/* The line through the weighted observations, kept physical: beta > 0, alpha >= 0. With one size alone, the line's split between
- * alpha and beta cannot be known, and the present split is kept. */
+/* The line through the weighted observations, kept physical: beta > 0, alpha >= 0. With one size alone, the
+ * line's split between alpha and beta cannot be known, and the present split is kept. */
 static void fit(struct curve *curve)
 {
     double spread = curve->w * curve->wbb - curve->wb * curve->wb;
@@ -65,8 +68,8 @@ static void fit(struct curve *curve)
     curve->beta_us = beta;
 }
 
-/* What is believed before the first observation: the prior as one observation at each end of what matters, or, without one, the
- * first observation's own split. */
+/* What is believed before the first observation: the prior as one observation at each end of what matters,
+ * or, without one, the first observation's own split. */
 static void begin(struct curve *curve, double b, double t)
 {
     if (curve->prior) {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* curve - what a batch of b samples costs on a slot: alpha + beta * b microseconds, learned from the batches it ran. Pure.
+/* curve - what a batch of b samples costs on a slot: alpha + beta * b microseconds, learned from the batches
+ * it ran. Pure.
  *
- * The shape (alpha and beta) is a weighted least squares line that forgets slowly; on top of it a scale follows the device's present
- * speed within a few batches (throttling, neighbours). A prior (advertised or measured at load) stands in until the slot has
- * shown two batches, and then weighs as one observation. Figures from outside that are not finite and positive are ignored. */
+ * The shape (alpha and beta) is a weighted least squares line that forgets slowly; on top of it a scale
+ * follows the device's present speed within a few batches (throttling, neighbours). A prior (advertised or
+ * measured at load) stands in until the slot has shown two batches, and then weighs as one observation.
+ * Figures from outside that are not finite and positive are ignored. */
 #ifndef CURVE_H
 #define CURVE_H
 
@@ -30,7 +32,7 @@ void curve_observe(struct curve *curve, uint64_t b, double t_us);
 void curve_suggest(struct curve *curve, double alpha_us, double beta_us);
 
 double curve_time_us(const struct curve *curve, uint64_t b);
-double curve_rate(const struct curve *curve, uint64_t b);  /* samples per microsecond in batches of b */
-bool curve_known(const struct curve *curve);               /* has a prior or at least one observation */
+double curve_rate(const struct curve *curve, uint64_t b); /* samples per microsecond in batches of b */
+bool curve_known(const struct curve *curve);              /* has a prior or at least one observation */
 
 #endif

@@ -4,20 +4,29 @@
 #include "ensure.h"
 
 static const int LEFTOVER_CANDIDATES = 64, VICTIMS = 16, THIEVES = 8;
-static const double RECALL_MIN_US = 5000.0;   /* a recall costs a round trip and a commit: less than this is not worth it */
-static const double RECALL_GAIN = 0.9;        /* the chunk must end in less than this share of the time it has left */
+static const double RECALL_MIN_US =
+    5000.0; /* a recall costs a round trip and a commit: less than this is not worth it */
+static const double RECALL_GAIN =
+    0.9; /* the chunk must end in less than this share of the time it has left */
 static const double RECALL_TRIP_US = 2000.0;
 static const uint64_t LOOK_AGAIN_US = 50000;
 
-/* ---- leases ------------------------------------------------------------------------------------------------------------ */
+/* ---- leases ---- */
 
-static void grant(struct sched *sched, struct slot_model *model, struct job *job, uint64_t first, uint32_t count)
+static void grant(struct sched *sched, struct slot_model *model, struct job *job, uint64_t first,
+                  uint32_t count)
 {
     struct slot *slot = model->slot;
     struct policy_slot view = slot_policy(slot, model, sched->now_us);
     uint32_t runs = policy_padded(&view, count);
-    struct lease lease = { .job = job->id, .first = first, .count = count, .runs = runs ? runs : count, .model = model->model,
-        .term = sched->term, .attempt = ++sched->attempt, .leased_us = sched->now_us };
+    struct lease lease = { .job = job->id,
+                           .first = first,
+                           .count = count,
+                           .runs = runs ? runs : count,
+                           .model = model->model,
+                           .term = sched->term,
+                           .attempt = ++sched->attempt,
+                           .leased_us = sched->now_us };
     slot_lease_push(slot, &lease);
     slot->latest = model;
     slot_expect(slot, sched->now_us);
@@ -30,10 +39,17 @@ static void grant(struct sched *sched, struct slot_model *model, struct job *job
     if (job->state == SCHED_JOB_QUEUED) {
         job->state = SCHED_JOB_RUNNING;
         job->started_us = sched->now_us;
-        sched_emit(sched, &(struct sched_action){ .type = SCHED_JOB_STATE, .job = job->id, .state = job->state });
+        sched_emit(sched,
+                   &(struct sched_action){ .type = SCHED_JOB_STATE, .job = job->id, .state = job->state });
     }
-    sched_emit(sched, &(struct sched_action){ .type = SCHED_LEASE, .worker = slot->worker, .slot = slot->index, .job = job->id,
-        .first = first, .count = count, .term = lease.term, .attempt = lease.attempt });
+    sched_emit(sched, &(struct sched_action){ .type = SCHED_LEASE,
+                                              .worker = slot->worker,
+                                              .slot = slot->index,
+                                              .job = job->id,
+                                              .first = first,
+                                              .count = count,
+                                              .term = lease.term,
+                                              .attempt = lease.attempt });
 }
 
 static bool grant_ready(struct sched *sched, struct slot_model *model, struct job *job, uint32_t most)
@@ -46,7 +62,8 @@ static bool grant_ready(struct sched *sched, struct slot_model *model, struct jo
     return true;
 }
 
-/* ---- one slot asks ------------------------------------------------------------------------------------------------------- */
+/* ---- one slot asks
+ * ------------------------------------------------------------------------------------------------------- */
 
 static bool somebody_else_can(const struct sched *sched, const struct job *job)
 {
@@ -64,12 +81,14 @@ static bool give_suspect(struct sched *sched, struct slot_model *model, struct j
     return true;
 }
 
-/* A slot that has shown nothing is tried with the smallest batch, one at a time: that is how it gets known. */
+/* A slot that has shown nothing is tried with the smallest batch, one at a time: that is how it gets known.
+ */
 static bool probe(struct sched *sched, struct slot_model *model, struct job *job)
 {
     struct policy_slot view = slot_policy(model->slot, model, sched->now_us);
     struct policy_limits limits = sched_limits(sched, job);
-    return model->slot->leases_count == 0 && grant_ready(sched, model, job, policy_best_batch(&view, &limits));
+    return model->slot->leases_count == 0 &&
+           grant_ready(sched, model, job, policy_best_batch(&view, &limits));
 }
 
 static bool give_ready(struct sched *sched, struct slot_model *model, struct job *job)
@@ -80,7 +99,8 @@ static bool give_ready(struct sched *sched, struct slot_model *model, struct job
         return probe(sched, model, job);
     struct policy_slot view = slot_policy(model->slot, model, sched->now_us);
     struct policy_limits limits = sched_limits(sched, job);
-    double finish_us = fill_finish_us(&sched->pools[job->model].fill, (double)sched->now_us, (double)job->ready.samples);
+    double finish_us =
+        fill_finish_us(&sched->pools[job->model].fill, (double)sched->now_us, (double)job->ready.samples);
     uint32_t most = policy_chunk(&view, &limits, job->ready.samples, finish_us);
     if (most == 0) {
         sched->declined = true;
@@ -102,8 +122,10 @@ static void load(struct sched *sched, struct slot_model *model, const struct job
     if (loading_something(model->slot))
         return;
     model->state = SLOT_MODEL_LOADING;
-    sched_emit(sched, &(struct sched_action){ .type = SCHED_LOAD, .worker = model->slot->worker, .slot = model->slot->index,
-        .job = job->id });
+    sched_emit(sched, &(struct sched_action){ .type = SCHED_LOAD,
+                                              .worker = model->slot->worker,
+                                              .slot = model->slot->index,
+                                              .job = job->id });
 }
 
 static bool give(struct sched *sched, struct slot *slot)
@@ -150,7 +172,8 @@ static void ask_all(struct sched *sched)
     }
 }
 
-/* ---- what fits nowhere ------------------------------------------------------------------------------------------------- */
+/* ---- what fits nowhere
+ * ------------------------------------------------------------------------------------------------- */
 
 /* Of the slots that could start soonest, the one that would end the rest of the job first. */
 static struct slot_model *earliest(const struct sched *sched, const struct job *job)
@@ -160,7 +183,8 @@ static struct slot_model *earliest(const struct sched *sched, const struct job *
     struct slot_model *best = NULL;
     double best_us = FILL_NEVER;
     int seen = 0;
-    for (struct fill_slot *at = fill_first(fill); at && seen < LEFTOVER_CANDIDATES; at = fill_next(fill, at), seen++) {
+    for (struct fill_slot *at = fill_first(fill); at && seen < LEFTOVER_CANDIDATES;
+         at = fill_next(fill, at), seen++) {
         struct slot_model *model = at->owner;
         struct policy_slot view = slot_policy(model->slot, model, sched->now_us);
         double end_us = policy_end_us(&view, &limits, job->ready.samples);
@@ -176,7 +200,8 @@ static void place_leftovers(struct sched *sched, struct job *job)
 {
     while (job->ready.samples > 0) {
         struct slot_model *model = earliest(sched, job);
-        if (!model || !slot_has_room(model->slot) || (!curve_known(&model->curve) && model->slot->leases_count > 0))
+        if (!model || !slot_has_room(model->slot) ||
+            (!curve_known(&model->curve) && model->slot->leases_count > 0))
             return; /* it is worth waiting for it, or nobody is there */
         struct policy_slot view = slot_policy(model->slot, model, sched->now_us);
         struct policy_limits limits = sched_limits(sched, job);
@@ -185,11 +210,11 @@ static void place_leftovers(struct sched *sched, struct job *job)
     }
 }
 
-/* ---- recall -------------------------------------------------------------------------------------------------------------- */
+/* ---- recall ---- */
 
 /* When would both end if the victim's unstarted chunk were split between them by their rates? */
-static double shared_end_us(const struct sched *sched, const struct slot_model *thief, const struct lease *lease,
-                            const struct slot_model *victim)
+static double shared_end_us(const struct sched *sched, const struct slot_model *thief,
+                            const struct lease *lease, const struct slot_model *victim)
 {
     struct policy_limits limits = sched_limits(sched, NULL);
     struct policy_slot view = slot_policy(thief->slot, thief, sched->now_us);
@@ -198,7 +223,8 @@ static double shared_end_us(const struct sched *sched, const struct slot_model *
     double alone = start + alpha + lease->count / rate;
     struct policy_slot other = slot_policy(victim->slot, victim, sched->now_us);
     double other_rate = policy_rate(&other, &limits);
-    double shared = (lease->count + rate * (start + alpha) + other_rate * lease->start_us) / (rate + other_rate);
+    double shared =
+        (lease->count + rate * (start + alpha) + other_rate * lease->start_us) / (rate + other_rate);
     return shared > lease->start_us ? shared : alone;
 }
 
@@ -218,8 +244,12 @@ static bool recall_for(struct sched *sched, const struct slot_model *thief, cons
         if (shared_end_us(sched, thief, lease, victim) - now > RECALL_GAIN * left_us)
             continue;
         lease->recalled = true;
-        sched_emit(sched, &(struct sched_action){ .type = SCHED_RECALL, .worker = slot->worker, .slot = slot->index,
-            .job = lease->job, .term = lease->term, .attempt = lease->attempt });
+        sched_emit(sched, &(struct sched_action){ .type = SCHED_RECALL,
+                                                  .worker = slot->worker,
+                                                  .slot = slot->index,
+                                                  .job = lease->job,
+                                                  .term = lease->term,
+                                                  .attempt = lease->attempt });
         return true;
     }
     return false;
@@ -228,7 +258,8 @@ static bool recall_for(struct sched *sched, const struct slot_model *thief, cons
 static void recall(struct sched *sched)
 {
     int seen = 0;
-    for (struct slot *slot = sched->sitting_first; slot && seen < THIEVES; slot = slot->next_sitting, seen++) {
+    for (struct slot *slot = sched->sitting_first; slot && seen < THIEVES;
+         slot = slot->next_sitting, seen++) {
         if (slot->leases_count > 0 || !slot_has_room(slot))
             continue;
         for (struct job *job = sched->open; job; job = job->next) {

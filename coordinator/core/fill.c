@@ -6,7 +6,10 @@
 #include <stddef.h>
 
 static struct fill_slot *slot_of(struct treap_node *node) { return (struct fill_slot *)(void *)node; }
-static const struct fill_slot *look(const struct treap_node *node) { return (const struct fill_slot *)(const void *)node; }
+static const struct fill_slot *look(const struct treap_node *node)
+{
+    return (const struct fill_slot *)(const void *)node;
+}
 
 static bool slot_less(const struct treap_node *a, const struct treap_node *b)
 {
@@ -52,7 +55,8 @@ void fill_remove(struct fill *fill, struct fill_slot *slot)
     fill->count--;
 }
 
-/* What must be added to the sum of rate * start so that slots which started before now count as starting now. */
+/* What must be added to the sum of rate * start so that slots which started before now count as starting now.
+ */
 static double past_correction(const struct fill *fill, double now_us)
 {
     double rate = 0, weighted = 0;
@@ -69,8 +73,8 @@ static double past_correction(const struct fill *fill, double now_us)
     return rate * now_us - weighted;
 }
 
-/* Descend for the largest prefix of slots that start before T. The prefix left of a slot that starts after now holds every slot
- * that started before now, so the correction is one number. */
+/* Descend for the largest prefix of slots that start before T. The prefix left of a slot that starts after
+ * now holds every slot that started before now, so the correction is one number. */
 double fill_finish_us(const struct fill *fill, double now_us, double samples)
 {
     double rate = 0, weighted = past_correction(fill, now_us);

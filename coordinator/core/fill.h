@@ -5,8 +5,9 @@
  *
  *     sum over slots of rate_i * max(0, T - start_i) = R        (start_i in the past counts as now)
  *
- * The slots of one model are kept in a tree ordered by start, each subtree with the sums of rate and of rate * start, so that T
- * is found by one descent: O(log slots). Slots with start_i >= T would only delay the end: they sit out. */
+ * The slots of one model are kept in a tree ordered by start, each subtree with the sums of rate and of rate
+ * * start, so that T is found by one descent: O(log slots). Slots with start_i >= T would only delay the end:
+ * they sit out. */
 #ifndef FILL_H
 #define FILL_H
 
@@ -17,11 +18,11 @@
 
 struct fill_slot {
     struct treap_node node;
-    uint64_t id;               /* tie-break, unique in a fill */
-    double start_us, rate;     /* own; change them through fill_set only */
+    uint64_t id;           /* tie-break, unique in a fill */
+    double start_us, rate; /* own; change them through fill_set only */
     double sum_rate, sum_rate_start;
     bool present;
-    void *owner;               /* the caller's */
+    void *owner; /* the caller's */
 };
 
 struct fill {

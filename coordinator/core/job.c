@@ -41,7 +41,10 @@ void job_free(struct job **job_p)
     *job_p = NULL;
 }
 
-bool job_open(const struct job *job) { return job->state == SCHED_JOB_QUEUED || job->state == SCHED_JOB_RUNNING; }
+bool job_open(const struct job *job)
+{
+    return job->state == SCHED_JOB_QUEUED || job->state == SCHED_JOB_RUNNING;
+}
 
 uint64_t job_leased(const struct job *job)
 {
@@ -75,7 +78,8 @@ void job_give_back(struct job *job, uint64_t first, uint64_t end)
         ranges_remove(&job->ready, job->suspects[i].first, job->suspects[i].first + job->suspects[i].count);
 }
 
-/* A claimed sample may have been made ready again (its lease expired) or be part of a suspect: it is neither any longer. */
+/* A claimed sample may have been made ready again (its lease expired) or be part of a suspect: it is neither
+ * any longer. */
 static void clear_suspects(struct job *job, uint64_t first, uint64_t end)
 {
     for (uint32_t i = 0; i < job->suspects_count;) {
@@ -121,7 +125,8 @@ static void suspect_push(struct job *job, const struct suspect *suspect)
     job->suspect_samples += suspect->count;
 }
 
-/* Only what is still nobody's: another attempt may have claimed some of it, or it may be ready again after an expiry. */
+/* Only what is still nobody's: another attempt may have claimed some of it, or it may be ready again after an
+ * expiry. */
 void job_suspect(struct job *job, uint64_t first, uint32_t count, uint32_t failures, uint32_t slot)
 {
     uint64_t end = first + count, low, high;
@@ -145,7 +150,8 @@ bool job_suspect_take(struct job *job, uint32_t slot, bool alone, uint32_t most,
             job->suspects[i].first += most;
             job->suspects[i].count -= most;
         } else {
-            memmove(&job->suspects[i], &job->suspects[i + 1], (job->suspects_count - 1 - i) * sizeof *job->suspects);
+            memmove(&job->suspects[i], &job->suspects[i + 1],
+                    (job->suspects_count - 1 - i) * sizeof *job->suspects);
             job->suspects_count--;
         }
         job->suspect_samples -= suspect->count;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* job - the samples of one job and what became of them. Pure. Private to the core.
  *
- * ready, suspects and claimed are disjoint; what is in none of them is leased. claimed holds SETTLING, DONE and FAILED samples
- * alike: nobody may claim a sample twice. done and failed count the durable ones. */
+ * ready, suspects and claimed are disjoint; what is in none of them is leased. claimed holds SETTLING, DONE
+ * and FAILED samples alike: nobody may claim a sample twice. done and failed count the durable ones. */
 #ifndef JOB_H
 #define JOB_H
 
@@ -15,12 +15,12 @@
 struct suspect {
     uint64_t first;
     uint32_t count;
-    uint32_t failures;       /* of exactly this chunk */
-    uint32_t slot;           /* id of the slot where it failed last: another one gets it next, if there is another */
+    uint32_t failures; /* of exactly this chunk */
+    uint32_t slot; /* id of the slot where it failed last: another one gets it next, if there is another */
 };
 
 struct job_tally {
-    uint32_t slot;           /* id */
+    uint32_t slot; /* id */
     struct tally tally;
 };
 
@@ -28,31 +28,31 @@ struct job {
     uint64_t id, samples;
     uint32_t model, formats;
     int32_t priority;
-    uint32_t batch;          /* 0 = learned */
+    uint32_t batch; /* 0 = learned */
     uint64_t failures_max;
     enum sched_job_state state;
     struct ranges ready, claimed;
-    uint64_t done, failed;   /* durable */
-    uint64_t settling;       /* claimed, not durable yet */
+    uint64_t done, failed; /* durable */
+    uint64_t settling;     /* claimed, not durable yet */
     uint64_t suspect_samples;
     uint32_t suspects_count, suspects_capacity;
     struct suspect *suspects;
-    uint64_t leases;         /* live in slots' windows */
+    uint64_t leases; /* live in slots' windows */
     uint64_t duplicates, attempts;
     uint64_t added_us, started_us, settled_us;
     struct histogram latency;
     uint32_t tallies_count, tallies_capacity;
     struct job_tally **tallies; /* ascending by slot id */
-    struct job *next;        /* open jobs: by priority, then by id */
+    struct job *next;           /* open jobs: by priority, then by id */
 };
 
 /* NULL when out of memory. All samples are ready. */
 struct job *job_new(const struct sched_event *event, uint64_t now_us);
 void job_free(struct job **job);
 
-bool job_open(const struct job *job);                /* QUEUED or RUNNING */
-uint64_t job_leased(const struct job *job);          /* samples in nobody's set: under lease */
-bool job_has_work(const struct job *job);            /* something could be leased now */
+bool job_open(const struct job *job);       /* QUEUED or RUNNING */
+uint64_t job_leased(const struct job *job); /* samples in nobody's set: under lease */
+bool job_has_work(const struct job *job);   /* something could be leased now */
 
 /* Take up to count samples from the front of ready; false if there is nothing. */
 bool job_take(struct job *job, uint32_t count, uint64_t *first, uint32_t *taken);

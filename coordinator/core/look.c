@@ -48,8 +48,8 @@ static double best_rate(const struct slot *slot, const struct slot_model *model)
     return best;
 }
 
-/* Water-filling over the slots that took part, each from when it was there and had loaded the model, counted from the job's start.
- * It adds a tree of its own: looks must not touch the pools. */
+/* Water-filling over the slots that took part, each from when it was there and had loaded the model, counted
+ * from the job's start. It adds a tree of its own: looks must not touch the pools. */
 static uint64_t bound_us(const struct sched *sched, const struct job *job)
 {
     struct fill fill;
@@ -76,10 +76,21 @@ bool sched_job_look(const struct sched *sched, uint64_t id, struct sched_job_loo
     if (!job)
         return false;
     *look = (struct sched_job_look){
-        .state = job->state, .samples = job->samples, .done = job->done, .failed = job->failed, .settling = job->settling,
-        .leased = job_leased(job), .ready = job->ready.samples + job->suspect_samples, .duplicates = job->duplicates,
-        .attempts = job->attempts, .eta_us = eta_us(sched, job), .bound_us = bound_us(sched, job), .added_us = job->added_us,
-        .started_us = job->started_us, .settled_us = job->settled_us, .latency = &job->latency,
+        .state = job->state,
+        .samples = job->samples,
+        .done = job->done,
+        .failed = job->failed,
+        .settling = job->settling,
+        .leased = job_leased(job),
+        .ready = job->ready.samples + job->suspect_samples,
+        .duplicates = job->duplicates,
+        .attempts = job->attempts,
+        .eta_us = eta_us(sched, job),
+        .bound_us = bound_us(sched, job),
+        .added_us = job->added_us,
+        .started_us = job->started_us,
+        .settled_us = job->settled_us,
+        .latency = &job->latency,
     };
     count_slots(sched, job, look);
     return true;
@@ -97,8 +108,11 @@ bool sched_slot_look(const struct sched *sched, uint32_t worker, uint32_t index,
     const struct slot *slot = sched_find_slot(sched, worker, index);
     if (!slot)
         return false;
-    *look = (struct sched_slot_look){ .up = slot->up, .in_flight = slot->leases_count, .window = slot->info.window,
-        .busy_until_us = slot->busy_until_us > 0 ? (uint64_t)slot->busy_until_us : 0 };
+    *look = (struct sched_slot_look){ .up = slot->up,
+                                      .in_flight = slot->leases_count,
+                                      .window = slot->info.window,
+                                      .busy_until_us =
+                                          slot->busy_until_us > 0 ? (uint64_t)slot->busy_until_us : 0 };
     const struct slot_model *model = slot->latest;
     if (!model)
         return true;

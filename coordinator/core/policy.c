@@ -3,8 +3,9 @@
 
 #include "ensure.h"
 
-static const double NEAR_BEST = 0.98;      /* a batch whose rate is within 2 % of the best is good enough, and the smaller the better */
-static const uint32_t GROWTH = 4;          /* a young curve is not believed further than this beyond what was tried */
+static const double NEAR_BEST =
+    0.98; /* a batch whose rate is within 2 % of the best is good enough, and the smaller the better */
+static const uint32_t GROWTH = 4; /* a young curve is not believed further than this beyond what was tried */
 static const uint64_t YOUNG_BATCHES = 6;
 
 static double time_us(const struct policy_slot *slot, uint32_t n) { return curve_time_us(slot->curve, n); }
@@ -25,7 +26,8 @@ static uint32_t allowed_below(const struct policy_slot *slot, uint64_t n)
     if (slot->sizes_count == 0)
         return n < slot->batch_max ? (n > 0 ? (uint32_t)n : 1) : slot->batch_max;
     uint32_t best = slot->sizes[0];
-    for (uint32_t i = 0; i < slot->sizes_count && slot->sizes[i] <= slot->batch_max && slot->sizes[i] <= n; i++)
+    for (uint32_t i = 0; i < slot->sizes_count && slot->sizes[i] <= slot->batch_max && slot->sizes[i] <= n;
+         i++)
         best = slot->sizes[i];
     return best;
 }
@@ -67,7 +69,8 @@ uint32_t policy_best_batch(const struct policy_slot *slot, const struct policy_l
         return most;
     }
     /* rate(n) = n / (a + b n) >= enough  <=>  n >= enough a / (1 - enough b) */
-    double a = slot->curve->scale * slot->curve->alpha_us + limits->chunk_cost_us, b = slot->curve->scale * slot->curve->beta_us;
+    double a = slot->curve->scale * slot->curve->alpha_us + limits->chunk_cost_us,
+           b = slot->curve->scale * slot->curve->beta_us;
     double n = enough * a / (1 - enough * b);
     uint32_t best = n <= 1 ? 1 : n >= most ? most : (uint32_t)n;
     return best < most && cost_rate(slot, limits, best) < enough ? best + 1 : best;
@@ -80,7 +83,8 @@ double policy_rate(const struct policy_slot *slot, const struct policy_limits *l
     return best / time_us(slot, runs ? runs : best);
 }
 
-uint32_t policy_chunk(const struct policy_slot *slot, const struct policy_limits *limits, uint64_t ready, double finish_us)
+uint32_t policy_chunk(const struct policy_slot *slot, const struct policy_limits *limits, uint64_t ready,
+                      double finish_us)
 {
     uint32_t best = policy_best_batch(slot, limits);
     uint64_t n = ready < best ? ready : best;

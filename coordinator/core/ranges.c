@@ -6,7 +6,10 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-static const struct range *range_of(const struct treap_node *node) { return (const struct range *)(const void *)node; }
+static const struct range *range_of(const struct treap_node *node)
+{
+    return (const struct range *)(const void *)node;
+}
 
 static bool range_less(const struct treap_node *a, const struct treap_node *b)
 {

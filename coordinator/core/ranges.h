@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* ranges - a set of samples as disjoint, never touching intervals [first, end). Pure; O(log intervals) a change.
+/* ranges - a set of samples as disjoint, never touching intervals [first, end). Pure; O(log intervals) a
+ * change.
  *
- * A job of a billion samples costs what its holes cost. Running out of memory aborts (ENSURE): the number of intervals is bounded
- * by the chunks in flight, which the caller bounds. */
+ * A job of a billion samples costs what its holes cost. Running out of memory aborts (ENSURE): the number of
+ * intervals is bounded by the chunks in flight, which the caller bounds. */
 #ifndef RANGES_H
 #define RANGES_H
 
@@ -18,7 +19,7 @@ struct range {
 
 struct ranges {
     struct treap_node *root;
-    uint64_t samples;        /* sum of the lengths */
+    uint64_t samples; /* sum of the lengths */
     uint64_t intervals;
 };
 
@@ -37,7 +38,8 @@ uint64_t ranges_overlap(const struct ranges *ranges, uint64_t first, uint64_t en
 /* The first interval with an end > from: its part from max(first, from). False if there is none. */
 bool ranges_next(const struct ranges *ranges, uint64_t from, uint64_t *first, uint64_t *end);
 
-/* The first gap at or after from and before limit: samples that are not in the set. False if there is none. */
+/* The first gap at or after from and before limit: samples that are not in the set. False if there is none.
+ */
 bool ranges_gap(const struct ranges *ranges, uint64_t from, uint64_t limit, uint64_t *first, uint64_t *end);
 
 void ranges_check(const struct ranges *ranges);

@@ -7,11 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint64_t CHUNK_CAP_US = 2000000, CHUNK_COST_US = 100, LEASE_FLOOR_US = 5000000, LEASE_UNKNOWN_US = 60000000;
-static const double LEASE_STRETCH = 4.0;     /* a lease expires this many expected durations after its expected end */
-static const uint32_t FAILURES_OF_ONE = 2;   /* a single sample that failed this often is at fault itself */
+static const uint64_t CHUNK_CAP_US = 2000000, CHUNK_COST_US = 100, LEASE_FLOOR_US = 5000000,
+                      LEASE_UNKNOWN_US = 60000000;
+static const double LEASE_STRETCH =
+    4.0; /* a lease expires this many expected durations after its expected end */
+static const uint32_t FAILURES_OF_ONE = 2; /* a single sample that failed this often is at fault itself */
 
-/* ---- tables -------------------------------------------------------------------------------------------------------------- */
+/* ---- tables ---- */
 
 struct sched *sched_new(const struct sched_config *config, uint64_t term)
 {
@@ -92,7 +94,8 @@ struct slot *sched_find_slot(const struct sched *sched, uint32_t worker, uint32_
 struct policy_limits sched_limits(const struct sched *sched, const struct job *job)
 {
     return (struct policy_limits){ .chunk_cap_us = (double)sched->config.chunk_cap_us,
-        .chunk_cost_us = (double)sched->config.chunk_cost_us, .batch = job ? job->batch : 0 };
+                                   .chunk_cost_us = (double)sched->config.chunk_cost_us,
+                                   .batch = job ? job->batch : 0 };
 }
 
 void sched_emit(struct sched *sched, const struct sched_action *action)
@@ -116,7 +119,7 @@ static void drain(struct sched *sched, struct sched_actions *out)
     sched->outbox_first += out->count;
 }
 
-/* ---- slots --------------------------------------------------------------------------------------------------------------- */
+/* ---- slots ---- */
 
 static void refresh_expiry(struct sched *sched, struct slot *slot)
 {
@@ -153,8 +156,10 @@ static void unsit(struct sched *sched, struct slot *slot)
 {
     if (!slot->sitting)
         return;
-    *(slot->previous_sitting ? &slot->previous_sitting->next_sitting : &sched->sitting_first) = slot->next_sitting;
-    *(slot->next_sitting ? &slot->next_sitting->previous_sitting : &sched->sitting_last) = slot->previous_sitting;
+    *(slot->previous_sitting ? &slot->previous_sitting->next_sitting : &sched->sitting_first) =
+        slot->next_sitting;
+    *(slot->next_sitting ? &slot->next_sitting->previous_sitting : &sched->sitting_last) =
+        slot->previous_sitting;
     slot->sitting = false;
 }
 
@@ -175,7 +180,7 @@ void sched_wake(struct sched *sched)
         sched_ask(sched, sched->sitting_first);
 }
 
-/* ---- settling ------------------------------------------------------------------------------------------------------------ */
+/* ---- settling ---- */
 
 static uint32_t settle_new(struct sched *sched, const struct settle *settle)
 {
@@ -202,15 +207,17 @@ static void settle_free(struct sched *sched, uint32_t at)
 
 static void acknowledge(struct sched *sched, uint32_t worker, uint64_t term, uint64_t attempt)
 {
-    sched_emit(sched, &(struct sched_action){ .type = SCHED_ACK, .worker = worker, .term = term, .attempt = attempt });
+    sched_emit(sched, &(struct sched_action){
+                          .type = SCHED_ACK, .worker = worker, .term = term, .attempt = attempt });
 }
 
-/* ---- jobs ---------------------------------------------------------------------------------------------------------------- */
+/* ---- jobs ---- */
 
 static void open_insert(struct sched *sched, struct job *job)
 {
     struct job **at = &sched->open;
-    while (*at && ((*at)->priority > job->priority || ((*at)->priority == job->priority && (*at)->id < job->id)))
+    while (*at &&
+           ((*at)->priority > job->priority || ((*at)->priority == job->priority && (*at)->id < job->id)))
         at = &(*at)->next;
     job->next = *at;
     *at = job;
@@ -305,7 +312,7 @@ static void on_job_cancel(struct sched *sched, const struct sched_event *event)
         end_job(sched, job, SCHED_JOB_CANCELLED);
 }
 
-/* ---- workers ------------------------------------------------------------------------------------------------------------- */
+/* ---- workers ---- */
 
 static void give_back(struct sched *sched, const struct lease *lease, uint32_t slot)
 {
@@ -350,7 +357,8 @@ static void on_worker_down(struct sched *sched, const struct sched_event *event)
     sched_wake(sched);
 }
 
-static struct slot *add_slot(struct sched *sched, uint32_t worker, uint32_t index, const struct sched_slot_info *info)
+static struct slot *add_slot(struct sched *sched, uint32_t worker, uint32_t index,
+                             const struct sched_slot_info *info)
 {
     struct slot *slot = slot_new(sched->slots_count + 1, worker, index, info);
     ENSURE(slot && heap_reserve(&sched->expiry, sched->slots_count + 1) == ERR_OK);
@@ -372,7 +380,8 @@ static bool make_slots(struct sched *sched, struct worker *worker, const struct 
     return true;
 }
 
-/* A worker that comes back keeps its slots' curves; its models must be asked for again, which costs it nothing if they stand. */
+/* A worker that comes back keeps its slots' curves; its models must be asked for again, which costs it
+ * nothing if they stand. */
 static void on_worker_up(struct sched *sched, const struct sched_event *event)
 {
     if (event->worker >= sched->config.workers_max)
@@ -408,9 +417,10 @@ static void on_loaded(struct sched *sched, const struct sched_event *event)
     sched_ask(sched, slot);
 }
 
-/* ---- results ------------------------------------------------------------------------------------------------------------- */
+/* ---- results ---- */
 
-static void learn(struct sched *sched, const struct lease *lease, struct slot *slot, const struct sched_event *event)
+static void learn(struct sched *sched, const struct lease *lease, struct slot *slot,
+                  const struct sched_event *event)
 {
     struct slot_model *model = slot_model_find(slot, lease->model);
     ENSURE(model);
@@ -421,8 +431,8 @@ static void learn(struct sched *sched, const struct lease *lease, struct slot *s
     (void)sched;
 }
 
-static void account(struct sched *sched, struct job *job, const struct slot *slot, const struct sched_event *event, uint64_t kept,
-                    uint64_t count)
+static void account(struct sched *sched, struct job *job, const struct slot *slot,
+                    const struct sched_event *event, uint64_t kept, uint64_t count)
 {
     struct tally *tally = job_tally(job, slot->id, true);
     tally->busy_us += event->result.run_us;
@@ -448,8 +458,8 @@ static void account(struct sched *sched, struct job *job, const struct slot *slo
 }
 
 /* Claim what of the result is still free, and ask for it to be stored. How many samples that was. */
-static uint64_t claim(struct sched *sched, struct job *job, const struct settle *about, uint64_t first, uint64_t end,
-                      enum sched_action_type action)
+static uint64_t claim(struct sched *sched, struct job *job, const struct settle *about, uint64_t first,
+                      uint64_t end, enum sched_action_type action)
 {
     uint64_t low, count, kept = 0;
     uint32_t at = UINT32_MAX;
@@ -458,8 +468,14 @@ static uint64_t claim(struct sched *sched, struct job *job, const struct settle 
             at = settle_new(sched, about);
         sched->settles[at].samples += count;
         kept += count;
-        sched_emit(sched, &(struct sched_action){ .type = action, .job = job->id, .first = low, .count = count, .settle = at,
-            .worker = about->worker, .term = about->term, .attempt = about->attempt });
+        sched_emit(sched, &(struct sched_action){ .type = action,
+                                                  .job = job->id,
+                                                  .first = low,
+                                                  .count = count,
+                                                  .settle = at,
+                                                  .worker = about->worker,
+                                                  .term = about->term,
+                                                  .attempt = about->attempt });
         first = low + count;
     }
     if (kept == 0)
@@ -467,9 +483,10 @@ static uint64_t claim(struct sched *sched, struct job *job, const struct settle 
     return kept;
 }
 
-/* Nobody's fault, or not yet known whose: halve it, and if it is one sample that failed often enough, it failed for good. */
-static void on_failure(struct sched *sched, struct job *job, const struct settle *about, const struct lease *lease,
-                       const struct sched_event *event, uint32_t slot)
+/* Nobody's fault, or not yet known whose: halve it, and if it is one sample that failed often enough, it
+ * failed for good. */
+static void on_failure(struct sched *sched, struct job *job, const struct settle *about,
+                       const struct lease *lease, const struct sched_event *event, uint32_t slot)
 {
     struct tally *tally = job_tally(job, slot, true);
     tally->failed_batches++;
@@ -494,8 +511,10 @@ static void on_failure(struct sched *sched, struct job *job, const struct settle
     sched_wake(sched);
 }
 
-/* The lease that a result answers; if there is none but the loop proved that there was one, what it says of itself. */
-static bool result_lease(const struct sched *sched, const struct slot *slot, const struct sched_event *event, struct lease *lease)
+/* The lease that a result answers; if there is none but the loop proved that there was one, what it says of
+ * itself. */
+static bool result_lease(const struct sched *sched, const struct slot *slot, const struct sched_event *event,
+                         struct lease *lease)
 {
     const struct lease *live = slot_lease_find(slot, event->term, event->attempt);
     if (live) {
@@ -503,10 +522,14 @@ static bool result_lease(const struct sched *sched, const struct slot *slot, con
         return live->job == event->job && live->first == event->first && live->count == event->count;
     }
     const struct job *job = sched_find_job(sched, event->job);
-    *lease = (struct lease){ .job = event->job, .first = event->first, .count = (uint32_t)event->count, .term = event->term,
-        .attempt = event->attempt, .expired = true };
-    return event->result.proven && job && event->count >= 1 && event->count <= UINT32_MAX && event->first < job->samples &&
-           event->count <= job->samples - event->first;
+    *lease = (struct lease){ .job = event->job,
+                             .first = event->first,
+                             .count = (uint32_t)event->count,
+                             .term = event->term,
+                             .attempt = event->attempt,
+                             .expired = true };
+    return event->result.proven && job && event->count >= 1 && event->count <= UINT32_MAX &&
+           event->first < job->samples && event->count <= job->samples - event->first;
 }
 
 static void on_result(struct sched *sched, const struct sched_event *event)
@@ -516,7 +539,8 @@ static void on_result(struct sched *sched, const struct sched_event *event)
     if (!slot || !slot->up)
         return;
     if (!result_lease(sched, slot, event, &lease)) {
-        if (!slot_lease_find(slot, event->term, event->attempt)) /* what it says of a live lease is nonsense: that one stands */
+        if (!slot_lease_find(slot, event->term,
+                             event->attempt)) /* what it says of a live lease is nonsense: that one stands */
             acknowledge(sched, event->worker, event->term, event->attempt);
         return;
     }
@@ -537,8 +561,13 @@ static void on_result(struct sched *sched, const struct sched_event *event)
         acknowledge(sched, event->worker, event->term, event->attempt);
         return;
     }
-    struct settle about = { .worker = event->worker, .slot = slot->id, .job = job->id, .term = event->term,
-        .attempt = event->attempt, .leased_us = lease.leased_us, .failed = event->result.failure != SCHED_OK };
+    struct settle about = { .worker = event->worker,
+                            .slot = slot->id,
+                            .job = job->id,
+                            .term = event->term,
+                            .attempt = event->attempt,
+                            .leased_us = lease.leased_us,
+                            .failed = event->result.failure != SCHED_OK };
     if (event->result.failure != SCHED_OK) {
         on_failure(sched, job, &about, &lease, event, slot->id);
         return;
@@ -547,7 +576,8 @@ static void on_result(struct sched *sched, const struct sched_event *event)
     account(sched, job, slot, event, kept, lease.count);
 }
 
-/* The store says that a part of a result is durable (stored), or that it could not be what the job asked for (failed). */
+/* The store says that a part of a result is durable (stored), or that it could not be what the job asked for
+ * (failed). */
 static void settled(struct sched *sched, const struct sched_event *event, bool stored)
 {
     if (event->stored.settle >= sched->settles_count || !sched->settles[event->stored.settle].used)
@@ -594,15 +624,18 @@ static void on_returned(struct sched *sched, const struct sched_event *event)
     }
 }
 
-/* A worker that came back still has this attempt: it goes on if nobody else took the samples meanwhile, else it may drop it. */
+/* A worker that came back still has this attempt: it goes on if nobody else took the samples meanwhile, else
+ * it may drop it. */
 static void on_held(struct sched *sched, const struct sched_event *event)
 {
     struct slot *slot = sched_find_slot(sched, event->worker, event->slot);
     struct job *job = sched_find_job(sched, event->job);
     uint64_t end = event->first + event->count;
-    bool whole = slot && slot->up && job && job_open(job) && event->count >= 1 && event->count <= slot->info.batch_max &&
-                 end <= job->samples && slot->leases_count < slot->info.window &&
-                 ranges_overlap(&job->ready, event->first, end) == event->count && !slot_lease_find(slot, event->term, event->attempt);
+    bool whole = slot && slot->up && job && job_open(job) && event->count >= 1 &&
+                 event->count <= slot->info.batch_max && end <= job->samples &&
+                 slot->leases_count < slot->info.window &&
+                 ranges_overlap(&job->ready, event->first, end) == event->count &&
+                 !slot_lease_find(slot, event->term, event->attempt);
     struct slot_model *model = whole ? slot_model(slot, job->model) : NULL;
     if (!model) {
         if (slot && slot->up)
@@ -612,17 +645,24 @@ static void on_held(struct sched *sched, const struct sched_event *event)
     ranges_remove(&job->ready, event->first, end);
     struct policy_slot view = slot_policy(slot, model, sched->now_us);
     uint32_t count = (uint32_t)event->count, runs = policy_padded(&view, count);
-    struct lease lease = { .job = job->id, .first = event->first, .count = count, .runs = runs ? runs : count,
-        .model = model->model, .term = event->term, .attempt = event->attempt, .leased_us = sched->now_us };
+    struct lease lease = { .job = job->id,
+                           .first = event->first,
+                           .count = count,
+                           .runs = runs ? runs : count,
+                           .model = model->model,
+                           .term = event->term,
+                           .attempt = event->attempt,
+                           .leased_us = sched->now_us };
     slot_lease_push(slot, &lease);
     job->leases++;
     slot_expect(slot, sched->now_us);
     sched_refresh(sched, slot);
 }
 
-/* ---- time ---------------------------------------------------------------------------------------------------------------- */
+/* ---- time ---- */
 
-/* The oldest lease of the slot is far past its time: what it holds is ready for others; whatever still comes is welcome. */
+/* The oldest lease of the slot is far past its time: what it holds is ready for others; whatever still comes
+ * is welcome. */
 static void expire(struct sched *sched, struct slot *slot)
 {
     for (uint32_t i = 0; i < slot->leases_count; i++) {
@@ -630,8 +670,12 @@ static void expire(struct sched *sched, struct slot *slot)
         give_back(sched, lease, slot->id);
         lease->expired = true;
         if (i > 0 && !lease->recalled)
-            sched_emit(sched, &(struct sched_action){ .type = SCHED_RECALL, .worker = slot->worker, .slot = slot->index,
-                .job = lease->job, .term = lease->term, .attempt = lease->attempt });
+            sched_emit(sched, &(struct sched_action){ .type = SCHED_RECALL,
+                                                      .worker = slot->worker,
+                                                      .slot = slot->index,
+                                                      .job = lease->job,
+                                                      .term = lease->term,
+                                                      .attempt = lease->attempt });
         lease->recalled = true;
     }
     sched_refresh(sched, slot);
@@ -654,7 +698,8 @@ static void set_paused(struct sched *sched, bool paused)
         sched_wake(sched);
 }
 
-void sched_step(struct sched *sched, uint64_t now_us, const struct sched_event *event, struct sched_actions *out)
+void sched_step(struct sched *sched, uint64_t now_us, const struct sched_event *event,
+                struct sched_actions *out)
 {
     ENSURE(sched && event && out);
     ENSURE(now_us >= sched->now_us);
@@ -715,10 +760,13 @@ void sched_check(const struct sched *sched)
     for (uint32_t i = 0; i < sched->slots_count; i++) {
         slot_check(sched->slots[i]);
         for (uint32_t k = 0; k < sched->slots[i]->leases_count; k++)
-            ENSURE(sched->slots[i]->leases[k].attempt <= sched->attempt || sched->slots[i]->leases[k].term < sched->term);
+            ENSURE(sched->slots[i]->leases[k].attempt <= sched->attempt ||
+                   sched->slots[i]->leases[k].term < sched->term);
     }
     for (uint32_t i = 0; i < sched->settles_count; i++)
-        settling += sched->settles[i].used && sched_find_job(sched, sched->settles[i].job) ? sched->settles[i].samples : 0;
+        settling += sched->settles[i].used && sched_find_job(sched, sched->settles[i].job)
+                        ? sched->settles[i].samples
+                        : 0;
     for (uint32_t i = 0; i < sched->jobs_count; i++) {
         job_check(sched->jobs[i]);
         ENSURE(i == 0 || sched->jobs[i - 1]->id < sched->jobs[i]->id);

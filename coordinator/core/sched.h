@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 /* sched - the scheduler: told what happened, it says what must be done. The heart of the coordinator.
  *
- * Pure: no clock, no socket, no file, no randomness; equal histories give equal actions on every machine. Time is an argument in
- * microseconds of the caller's monotonic clock and never goes back. One owner. The loop carries the actions out; the simulator
- * does the same in virtual time, replay does it from a log.
+ * Pure: no clock, no socket, no file, no randomness; equal histories give equal actions on every machine.
+ * Time is an argument in microseconds of the caller's monotonic clock and never goes back. One owner. The
+ * loop carries the actions out; the simulator does the same in virtual time, replay does it from a log.
  *
  * Samples of a job are in exactly one of these states (kept as interval sets, never as lists):
  *
  *              lease                 result arrives: claimed         bytes durable
  *      READY ---------> LEASED ----------------------------> SETTLING ------------> DONE
  *        ^                |
- *        '----------------'  worker lost, recalled and returned, expired, failed (until it is its own fault: FAILED)
+ *        '----------------'  worker lost, recalled and returned, expired, failed (until it is its own fault:
+ * FAILED)
  *
- * A chunk is one lease: consecutive samples given to one slot under one attempt number, which is never used again. The first
- * result to arrive claims its samples; another result for them is dropped and counted. A result is taken for every sample that is
- * not yet SETTLING, DONE or FAILED, from a live attempt or from one that the loop proved was once leased to that worker.
+ * A chunk is one lease: consecutive samples given to one slot under one attempt number, which is never used
+ * again. The first result to arrive claims its samples; another result for them is dropped and counted. A
+ * result is taken for every sample that is not yet SETTLING, DONE or FAILED, from a live attempt or from one
+ * that the loop proved was once leased to that worker.
  *
- * Two ids name a slot: its worker (chosen by the loop, dense, never reused for another worker process) and its number there. */
+ * Two ids name a slot: its worker (chosen by the loop, dense, never reused for another worker process) and
+ * its number there. */
 #ifndef SCHED_H
 #define SCHED_H
 
@@ -30,21 +33,22 @@
 enum { SCHED_SIZES_MAX = 64, SCHED_WINDOW_MAX = 64, SCHED_ACTIONS_MAX = 1024 };
 
 struct sched_config {
-    uint32_t workers_max, slots_max, jobs_max;   /* tables; more is refused */
-    uint64_t chunk_cap_us;        /* no chunk is planned to run longer; 0 = default 2 s */
-    uint64_t chunk_cost_us;       /* Motley's own cost per chunk, for the best batch; 0 = default 100 us */
-    uint64_t lease_floor_us;      /* a lease never expires sooner than this after its expected end; 0 = default 5 s */
+    uint32_t workers_max, slots_max, jobs_max; /* tables; more is refused */
+    uint64_t chunk_cap_us;                     /* no chunk is planned to run longer; 0 = default 2 s */
+    uint64_t chunk_cost_us; /* Motley's own cost per chunk, for the best batch; 0 = default 100 us */
+    uint64_t
+        lease_floor_us; /* a lease never expires sooner than this after its expected end; 0 = default 5 s */
 };
 
 /* What a worker says of a slot in HELLO. */
 struct sched_slot_info {
-    uint32_t formats;             /* bit set of enum sched_format */
-    uint32_t sizes_count;         /* 0 = any batch from 1 to batch_max */
+    uint32_t formats;                /* bit set of enum sched_format */
+    uint32_t sizes_count;            /* 0 = any batch from 1 to batch_max */
     uint32_t sizes[SCHED_SIZES_MAX]; /* ascending */
-    uint32_t batch_max;           /* >= 1 */
-    uint32_t window;              /* chunks in flight, clamped to [2, SCHED_WINDOW_MAX] */
-    double alpha_us, beta_us;     /* prior; 0, 0 = none. Absurd figures (NaN, negative, infinite) are ignored */
-    double load_us;               /* expected load time, 0 = unknown */
+    uint32_t batch_max;              /* >= 1 */
+    uint32_t window;                 /* chunks in flight, clamped to [2, SCHED_WINDOW_MAX] */
+    double alpha_us, beta_us; /* prior; 0, 0 = none. Absurd figures (NaN, negative, infinite) are ignored */
+    double load_us;           /* expected load time, 0 = unknown */
 };
 
 enum sched_format { SCHED_FORMAT_SYNTHETIC = 1, SCHED_FORMAT_ONNX = 2 };
@@ -52,83 +56,89 @@ enum sched_format { SCHED_FORMAT_SYNTHETIC = 1, SCHED_FORMAT_ONNX = 2 };
 /* Why a result is not an answer. */
 enum sched_failure {
     SCHED_OK = 0,
-    SCHED_FAILED,                 /* the runtime refused the batch */
-    SCHED_MEMORY,                 /* device memory was short: halve the batch, nobody's fault */
-    SCHED_INPUT,                  /* the input could not be read */
+    SCHED_FAILED, /* the runtime refused the batch */
+    SCHED_MEMORY, /* device memory was short: halve the batch, nobody's fault */
+    SCHED_INPUT,  /* the input could not be read */
 };
 
 enum sched_event_type {
-    SCHED_TICK,                   /* the deadline came; also drains actions that did not fit */
+    SCHED_TICK, /* the deadline came; also drains actions that did not fit */
     SCHED_WORKER_UP,
-    SCHED_WORKER_DOWN,            /* connection lost, silent, or said BYE */
+    SCHED_WORKER_DOWN, /* connection lost, silent, or said BYE */
     SCHED_JOB_ADD,
-    SCHED_JOB_SETTLED_RANGE,      /* recovery, right after JOB_ADD: these samples are done (or failed) already */
+    SCHED_JOB_SETTLED_RANGE, /* recovery, right after JOB_ADD: these samples are done (or failed) already */
     SCHED_JOB_CANCEL,
-    SCHED_LOADED,                 /* the answer to a SCHED_LOAD */
+    SCHED_LOADED, /* the answer to a SCHED_LOAD */
     SCHED_RESULT,
-    SCHED_STORED,                 /* the bytes of a SCHED_STORE, or the record of a SCHED_FAIL, are durable */
-    SCHED_UNSTORABLE,             /* the store refused the bytes of a SCHED_STORE (wrong shape): the samples failed */
-    SCHED_RETURNED,               /* a recalled attempt that had not started */
-    SCHED_HELD,                   /* after WORKER_UP: the worker still holds this proven attempt, running or queued */
-    SCHED_PAUSE,                  /* storage is full: no new leases until ... */
+    SCHED_STORED,     /* the bytes of a SCHED_STORE, or the record of a SCHED_FAIL, are durable */
+    SCHED_UNSTORABLE, /* the store refused the bytes of a SCHED_STORE (wrong shape): the samples failed */
+    SCHED_RETURNED,   /* a recalled attempt that had not started */
+    SCHED_HELD,       /* after WORKER_UP: the worker still holds this proven attempt, running or queued */
+    SCHED_PAUSE,      /* storage is full: no new leases until ... */
     SCHED_RESUME,
 };
 
 struct sched_event {
     enum sched_event_type type;
-    uint32_t worker, slot;        /* all but TICK, JOB_*, STORED, PAUSE, RESUME */
+    uint32_t worker, slot; /* all but TICK, JOB_*, STORED, PAUSE, RESUME */
     uint64_t job;
-    uint64_t attempt, term;       /* RESULT, RETURNED, HELD */
-    uint64_t first;               /* RESULT, HELD, JOB_SETTLED_RANGE */
+    uint64_t attempt, term; /* RESULT, RETURNED, HELD */
+    uint64_t first;         /* RESULT, HELD, JOB_SETTLED_RANGE */
     uint64_t count;
     union {
         struct {
             uint32_t slots_count;
-            const struct sched_slot_info *slots;   /* borrowed for the step */
+            const struct sched_slot_info *slots; /* borrowed for the step */
         } up;
         struct {
-            uint32_t model;       /* the loop's number for the model: curves and loads are per model */
-            uint32_t formats;     /* any of these formats will do: bit set */
+            uint32_t model;   /* the loop's number for the model: curves and loads are per model */
+            uint32_t formats; /* any of these formats will do: bit set */
             uint64_t samples;
-            int32_t priority;     /* larger first */
-            uint32_t batch;       /* fixed samples per chunk, 0 = learned */
-            uint32_t batch_fixed; /* the model's static batch axis, 0 = any */
+            int32_t priority;      /* larger first */
+            uint32_t batch;        /* fixed samples per chunk, 0 = learned */
+            uint32_t batch_fixed;  /* the model's static batch axis, 0 = any */
             uint64_t failures_max; /* the job fails when more samples than this failed */
         } add;
-        struct { bool failed; } settled;
+        struct {
+            bool failed;
+        } settled;
         struct {
             uint32_t model;
             bool ok;
             uint64_t load_us;
-            double alpha_us, beta_us;   /* measured at load; 0 = not measured */
+            double alpha_us, beta_us; /* measured at load; 0 = not measured */
         } loaded;
         struct {
-            bool proven;          /* the loop verified that this attempt was leased to this worker */
+            bool proven; /* the loop verified that this attempt was leased to this worker */
             enum sched_failure failure;
             uint64_t run_us, wait_us;
             double energy_joules; /* negative = unknown */
             bool overrun;
         } result;
-        struct { uint32_t settle; } stored;  /* STORED, UNSTORABLE: the action's settle; first, count, job as in the action */
+        struct {
+            uint32_t settle;
+        } stored; /* STORED, UNSTORABLE: the action's settle; first, count, job as in the action */
     };
 };
 
 enum sched_action_type {
-    SCHED_LOAD,                   /* worker, slot, job: load the job's model there */
-    SCHED_LEASE,                  /* worker, slot, job, first, count, attempt */
-    SCHED_RECALL,                 /* worker, attempt: give it back if it has not started */
-    SCHED_ACK,                    /* worker, term, attempt: the worker may forget it (stored, or dropped) */
-    SCHED_STORE,                  /* job, first, count, settle: write this part of the result just given, then say STORED */
-    SCHED_FAIL,                   /* job, first, count, settle: record that these samples failed for the reason just given, then STORED */
-    SCHED_JOB_STATE,              /* job, state */
+    SCHED_LOAD,   /* worker, slot, job: load the job's model there */
+    SCHED_LEASE,  /* worker, slot, job, first, count, attempt */
+    SCHED_RECALL, /* worker, attempt: give it back if it has not started */
+    SCHED_ACK,    /* worker, term, attempt: the worker may forget it (stored, or dropped) */
+    SCHED_STORE,  /* job, first, count, settle: write this part of the result just given, then say STORED */
+    SCHED_FAIL, /* job, first, count, settle: record that these samples failed for the reason just given, then
+                   STORED */
+    SCHED_JOB_STATE, /* job, state */
 };
 
 /* The order of a job's states here; `finishing` and what follows is the loop's work. */
 enum sched_job_state {
-    SCHED_JOB_QUEUED = 0,         /* nothing of it was leased yet */
+    SCHED_JOB_QUEUED = 0, /* nothing of it was leased yet */
     SCHED_JOB_RUNNING,
-    SCHED_JOB_COMPLETE,           /* every sample is DONE or FAILED, all durable: publish it; the scheduler has forgotten its leases */
-    SCHED_JOB_FAILED,             /* more failures than allowed */
+    SCHED_JOB_COMPLETE, /* every sample is DONE or FAILED, all durable: publish it; the scheduler has
+                           forgotten its leases */
+    SCHED_JOB_FAILED,   /* more failures than allowed */
     SCHED_JOB_CANCELLED,
 };
 
@@ -152,9 +162,11 @@ struct sched;
 struct sched *sched_new(const struct sched_config *config, uint64_t term);
 void sched_free(struct sched **sched);
 
-/* Apply one event at now_us. Overwrites *out with what must now be done, in order. Nonsense from a peer (unknown worker, slot,
- * job, attempt, impossible counts) changes nothing. Actions beyond SCHED_ACTIONS_MAX stay inside; the deadline is then now. */
-void sched_step(struct sched *sched, uint64_t now_us, const struct sched_event *event, struct sched_actions *out);
+/* Apply one event at now_us. Overwrites *out with what must now be done, in order. Nonsense from a peer
+ * (unknown worker, slot, job, attempt, impossible counts) changes nothing. Actions beyond SCHED_ACTIONS_MAX
+ * stay inside; the deadline is then now. */
+void sched_step(struct sched *sched, uint64_t now_us, const struct sched_event *event,
+                struct sched_actions *out);
 
 /* When the next SCHED_TICK is due; UINT64_MAX = never. */
 uint64_t sched_deadline_us(const struct sched *sched);
@@ -162,23 +174,25 @@ uint64_t sched_deadline_us(const struct sched *sched);
 /* ENSURE that all tables agree with each other. For tests: O(everything). */
 void sched_check(const struct sched *sched);
 
-/* ---- looks, for views: valid until the next step ----------------------------------------------------------------------- */
+/* ---- looks, for views: valid until the next step
+ * ----------------------------------------------------------------------- */
 
 struct sched_job_look {
     enum sched_job_state state;
     uint64_t samples, done, failed, settling, leased, ready;
-    uint64_t duplicates;          /* executions dropped because another won */
-    uint64_t attempts;            /* leases given */
-    uint32_t slots_able;          /* slots up that have the format and did not fail to load the model */
+    uint64_t duplicates; /* executions dropped because another won */
+    uint64_t attempts;   /* leases given */
+    uint32_t slots_able; /* slots up that have the format and did not fail to load the model */
     uint32_t slots_loading;
-    uint64_t eta_us;              /* time until all is done by water-filling; UINT64_MAX unknown */
-    uint64_t bound_us;            /* fluid bound from the job's start, with the curves as learned so far; 0 unknown */
-    uint64_t added_us, started_us, settled_us;   /* step times; 0 = not yet */
-    const struct histogram *latency;             /* lease given to result durable, per sample */
+    uint64_t eta_us;   /* time until all is done by water-filling; UINT64_MAX unknown */
+    uint64_t bound_us; /* fluid bound from the job's start, with the curves as learned so far; 0 unknown */
+    uint64_t added_us, started_us, settled_us; /* step times; 0 = not yet */
+    const struct histogram *latency;           /* lease given to result durable, per sample */
 };
-/* False if there is no such job (it was never added, or was removed). A complete job stays until sched_job_remove. */
+/* False if there is no such job (it was never added, or was removed). A complete job stays until
+ * sched_job_remove. */
 bool sched_job_look(const struct sched *sched, uint64_t job, struct sched_job_look *look);
-void sched_job_remove(struct sched *sched, uint64_t job);        /* only in states COMPLETE, FAILED, CANCELLED */
+void sched_job_remove(struct sched *sched, uint64_t job); /* only in states COMPLETE, FAILED, CANCELLED */
 
 /* The accounting of a slot in a job; NULL if it took no part. */
 const struct tally *sched_tally(const struct sched *sched, uint64_t job, uint32_t worker, uint32_t slot);
@@ -186,8 +200,9 @@ const struct tally *sched_tally(const struct sched *sched, uint64_t job, uint32_
 struct sched_slot_look {
     bool up;
     uint32_t in_flight, window;
-    double alpha_us, beta_us, error;   /* of the model last run there; error: relative, one standard deviation; samples 0 = prior */
-    uint64_t curve_samples;            /* batches behind the curve */
+    double alpha_us, beta_us,
+        error; /* of the model last run there; error: relative, one standard deviation; samples 0 = prior */
+    uint64_t curve_samples; /* batches behind the curve */
     uint32_t best_batch;
     uint64_t busy_until_us;
 };

@@ -12,7 +12,8 @@ static void clamp(struct sched_slot_info *info)
     info->batch_max = info->batch_max < 1 ? 1 : info->batch_max > 1u << 20 ? 1u << 20 : info->batch_max;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < info->sizes_count && i < SCHED_SIZES_MAX; i++)
-        if (info->sizes[i] >= 1 && info->sizes[i] <= info->batch_max && (kept == 0 || info->sizes[i] > info->sizes[kept - 1]))
+        if (info->sizes[i] >= 1 && info->sizes[i] <= info->batch_max &&
+            (kept == 0 || info->sizes[i] > info->sizes[kept - 1]))
             info->sizes[kept++] = info->sizes[i];
     info->sizes_count = kept;
     if (kept > 0)
@@ -141,5 +142,6 @@ void slot_check(const struct slot *slot)
         ENSURE(slot_model_find(slot, slot->leases[i].model));
     }
     for (uint32_t i = 0; i < slot->models_count; i++)
-        ENSURE(slot->models[i]->fill.present == (slot->up && !slot_overdue(slot) && slot->models[i]->state == SLOT_MODEL_READY));
+        ENSURE(slot->models[i]->fill.present ==
+               (slot->up && !slot_overdue(slot) && slot->models[i]->state == SLOT_MODEL_READY));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* slot - what the scheduler knows of one slot: its leases in flight, in the order in which they run, and per model whether it is
- * loaded there and how fast it is. Pure. Private to the core. */
+/* slot - what the scheduler knows of one slot: its leases in flight, in the order in which they run, and per
+ * model whether it is loaded there and how fast it is. Pure. Private to the core. */
 #ifndef SLOT_H
 #define SLOT_H
 
@@ -12,47 +12,49 @@
 
 struct lease {
     uint64_t job, first;
-    uint32_t count, runs;        /* runs: the size that the device really runs, padding included */
+    uint32_t count, runs; /* runs: the size that the device really runs, padding included */
     uint32_t model;
     uint64_t term, attempt;
     uint64_t leased_us;
-    double start_us, end_us;     /* expected, by the curve as it is now */
-    uint32_t suspect_failures;   /* of exactly this chunk before; a first run has none */
-    bool recalled;               /* asked back; the answer is on its way */
-    bool expired;                /* its samples are READY again; a late result is still welcome */
+    double start_us, end_us;   /* expected, by the curve as it is now */
+    uint32_t suspect_failures; /* of exactly this chunk before; a first run has none */
+    bool recalled;             /* asked back; the answer is on its way */
+    bool expired;              /* its samples are READY again; a late result is still welcome */
 };
 
 enum slot_model_state { SLOT_MODEL_UNLOADED = 0, SLOT_MODEL_LOADING, SLOT_MODEL_READY, SLOT_MODEL_REFUSED };
 
 struct slot_model {
-    struct fill_slot fill;       /* in the model's pool while READY and the slot is up; first, so that it is found from there */
+    struct fill_slot
+        fill; /* in the model's pool while READY and the slot is up; first, so that it is found from there */
     struct slot *slot;
     uint32_t model;
     enum slot_model_state state;
     struct curve curve;
-    uint32_t batch_cap;          /* what memory has shown; starts at batch_max */
-    uint64_t load_us;            /* measured; 0 = not yet */
+    uint32_t batch_cap; /* what memory has shown; starts at batch_max */
+    uint64_t load_us;   /* measured; 0 = not yet */
 };
 
 struct slot {
-    uint32_t id;                 /* dense over all slots ever, from 1 */
+    uint32_t id; /* dense over all slots ever, from 1 */
     uint32_t worker, index;
     struct sched_slot_info info;
     bool up;
     uint64_t up_us;
     uint32_t leases_count;
-    struct lease *leases;        /* info.window of them, oldest first */
-    double busy_until_us;        /* expected end of all leases; 0 when idle */
+    struct lease *leases; /* info.window of them, oldest first */
+    double busy_until_us; /* expected end of all leases; 0 when idle */
     uint32_t models_count;
     struct slot_model **models;
-    struct slot_model *latest;   /* of the last lease, for looks */
-    struct heap_item expiry;     /* of the oldest live lease */
-    struct slot *next_asking;    /* queue of slots with room in their window */
+    struct slot_model *latest; /* of the last lease, for looks */
+    struct heap_item expiry;   /* of the oldest live lease */
+    struct slot *next_asking;  /* queue of slots with room in their window */
     struct slot *next_sitting, *previous_sitting;
     bool asking, sitting;
 };
 
-/* NULL when out of memory. info is clamped to what makes sense: a lying worker is bounded by what it shows. */
+/* NULL when out of memory. info is clamped to what makes sense: a lying worker is bounded by what it shows.
+ */
 struct slot *slot_new(uint32_t id, uint32_t worker, uint32_t index, const struct sched_slot_info *info);
 void slot_free(struct slot **slot);
 
@@ -60,10 +62,12 @@ void slot_free(struct slot **slot);
 struct slot_model *slot_model(struct slot *slot, uint32_t model);
 struct slot_model *slot_model_find(const struct slot *slot, uint32_t model);
 
-/* The view that the policy gets, for a chunk that would start when all leases have ended, but not before now. */
+/* The view that the policy gets, for a chunk that would start when all leases have ended, but not before now.
+ */
 struct policy_slot slot_policy(const struct slot *slot, const struct slot_model *model, uint64_t now_us);
 
-/* Its oldest lease expired and nothing came since: it gets no new ones until it answers, and nobody counts on it. */
+/* Its oldest lease expired and nothing came since: it gets no new ones until it answers, and nobody counts on
+ * it. */
 bool slot_overdue(const struct slot *slot);
 
 bool slot_has_room(const struct slot *slot);
@@ -72,7 +76,8 @@ struct lease *slot_lease_find(const struct slot *slot, uint64_t term, uint64_t a
 struct lease *slot_lease_push(struct slot *slot, const struct lease *lease);
 void slot_lease_drop(struct slot *slot, struct lease *lease);
 
-/* Expect anew when each lease starts and ends: the oldest runs since its expected start, or since now if that just changed. */
+/* Expect anew when each lease starts and ends: the oldest runs since its expected start, or since now if that
+ * just changed. */
 void slot_expect(struct slot *slot, uint64_t now_us);
 
 void slot_check(const struct slot *slot);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-/* state - the scheduler's tables, shared by its three files: sched (events), dispatch (decisions), look (views). Pure, private.
+/* state - the scheduler's tables, shared by its three files: sched (events), dispatch (decisions), look
+ * (views). Pure, private.
  *
- *      workers[] --> slots[] --> slot_model[] --(while READY)--> pools[model].fill    which slots could run the model, by start
- *      jobs[] (by id), open (by priority)                        settles[]            claimed results on their way to the disk
- *      asking: slots with room to be looked at now               sitting: looked at, nothing for them
- *      expiry: per slot, its oldest lease                        outbox: actions not yet handed out                       */
+ *      workers[] --> slots[] --> slot_model[] --(while READY)--> pools[model].fill    which slots could run
+ * the model, by start jobs[] (by id), open (by priority)                        settles[]            claimed
+ * results on their way to the disk asking: slots with room to be looked at now               sitting: looked
+ * at, nothing for them expiry: per slot, its oldest lease                        outbox: actions not yet
+ * handed out                       */
 #ifndef STATE_H
 #define STATE_H
 
@@ -18,37 +20,39 @@ struct worker {
     struct slot **slots;
 };
 
-struct pool { struct fill fill; };
+struct pool {
+    struct fill fill;
+};
 
 /* One result of which samples were claimed: acknowledged to its worker when all its parts are durable. */
 struct settle {
     bool used;
     uint32_t next_free;
-    uint32_t worker, slot;       /* slot: the scheduler's id */
+    uint32_t worker, slot; /* slot: the scheduler's id */
     uint64_t job, term, attempt;
-    uint64_t samples;            /* still to become durable */
-    uint64_t leased_us;          /* 0 = leased in another life */
+    uint64_t samples;   /* still to become durable */
+    uint64_t leased_us; /* 0 = leased in another life */
     bool failed;
 };
 
 struct sched {
     struct sched_config config;
     uint64_t term, attempt, now_us;
-    bool paused, declined;       /* declined: a slot was turned down in this step */
-    uint64_t look_again_us;      /* sitting slots are asked again then */
+    bool paused, declined;  /* declined: a slot was turned down in this step */
+    uint64_t look_again_us; /* sitting slots are asked again then */
 
     uint32_t workers_count;
-    struct worker *workers;      /* by worker number */
+    struct worker *workers; /* by worker number */
     uint32_t slots_count;
-    struct slot **slots;         /* by id - 1 */
+    struct slot **slots; /* by id - 1 */
     uint32_t pools_count;
-    struct pool *pools;          /* by model number */
+    struct pool *pools; /* by model number */
 
     uint32_t jobs_count, jobs_capacity;
-    struct job **jobs;           /* ascending by id */
-    struct job *open;            /* by priority, then id */
+    struct job **jobs; /* ascending by id */
+    struct job *open;  /* by priority, then id */
 
-    uint32_t settles_count, settles_free;  /* settles_free: 1-based index of the first free one, 0 = none */
+    uint32_t settles_count, settles_free; /* settles_free: 1-based index of the first free one, 0 = none */
     struct settle *settles;
 
     struct slot *asking_first, *asking_last, *sitting_first, *sitting_last;
@@ -58,14 +62,16 @@ struct sched {
     struct sched_action *outbox;
 };
 
-/* ---- helpers of sched.c that dispatch.c and look.c use ------------------------------------------------------------------ */
+/* ---- helpers of sched.c that dispatch.c and look.c use
+ * ------------------------------------------------------------------ */
 
 struct job *sched_find_job(const struct sched *sched, uint64_t id);
 struct slot *sched_find_slot(const struct sched *sched, uint32_t worker, uint32_t index);
 struct policy_limits sched_limits(const struct sched *sched, const struct job *job);
 void sched_emit(struct sched *sched, const struct sched_action *action);
-void sched_refresh(struct sched *sched, struct slot *slot); /* after its leases or curves changed: pools and expiry */
-void sched_ask(struct sched *sched, struct slot *slot);     /* it may have room: look at it in this step */
-void sched_wake(struct sched *sched);                       /* there is more work: look at all that sit */
+void sched_refresh(struct sched *sched,
+                   struct slot *slot); /* after its leases or curves changed: pools and expiry */
+void sched_ask(struct sched *sched, struct slot *slot); /* it may have room: look at it in this step */
+void sched_wake(struct sched *sched);                   /* there is more work: look at all that sit */
 
 #endif

@@ -41,7 +41,7 @@ static uint64_t get(const uint8_t **at)
 {
     uint64_t value = 0;
     for (int i = 0; i < 8; i++)
-        value |= (uint64_t)*(*at)++ << (8 * i);
+        value |= (uint64_t) * (*at)++ << (8 * i);
     return value;
 }
 
@@ -49,8 +49,11 @@ uint32_t tally_pack(const struct tally *tally, uint8_t bytes[TALLY_BYTES_MAX])
 {
     uint64_t joules;
     memcpy(&joules, &tally->energy_joules, sizeof joules);
-    const uint64_t words[TALLY_WORDS] = { tally->samples, tally->batches, tally->busy_us, tally->duplicate_samples,
-        tally->failed_batches, tally->overruns, tally->best_batch, joules, tally->energy_known, tally->first_us, tally->last_us };
+    const uint64_t words[TALLY_WORDS] = {
+        tally->samples,        tally->batches,  tally->busy_us,    tally->duplicate_samples,
+        tally->failed_batches, tally->overruns, tally->best_batch, joules,
+        tally->energy_known,   tally->first_us, tally->last_us
+    };
     uint8_t *at = put(bytes, TALLY_VERSION);
     for (int i = 0; i < TALLY_WORDS; i++)
         at = put(at, words[i]);

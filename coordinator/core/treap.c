@@ -43,7 +43,8 @@ static struct treap_node *join(struct treap_node *low, struct treap_node *high, 
     return top;
 }
 
-static struct treap_node *insert(struct treap_node *root, struct treap_node *node, const struct treap_ops *ops)
+static struct treap_node *insert(struct treap_node *root, struct treap_node *node,
+                                 const struct treap_ops *ops)
 {
     if (!root || node->priority > root->priority) {
         split(root, node, ops, &node->left, &node->right);
@@ -65,7 +66,8 @@ void treap_insert(struct treap_node **root, struct treap_node *node, uint64_t id
     *root = insert(*root, node, ops);
 }
 
-static struct treap_node *removed(struct treap_node *root, struct treap_node *node, const struct treap_ops *ops)
+static struct treap_node *removed(struct treap_node *root, struct treap_node *node,
+                                  const struct treap_ops *ops)
 {
     ENSURE(root);
     if (root == node)
@@ -106,7 +108,8 @@ struct treap_node *treap_last(struct treap_node *root)
     return root;
 }
 
-struct treap_node *treap_before(struct treap_node *root, const struct treap_node *node, const struct treap_ops *ops)
+struct treap_node *treap_before(struct treap_node *root, const struct treap_node *node,
+                                const struct treap_ops *ops)
 {
     struct treap_node *best = NULL;
     while (root) {
@@ -117,7 +120,8 @@ struct treap_node *treap_before(struct treap_node *root, const struct treap_node
     return best;
 }
 
-struct treap_node *treap_after(struct treap_node *root, const struct treap_node *node, const struct treap_ops *ops)
+struct treap_node *treap_after(struct treap_node *root, const struct treap_node *node,
+                               const struct treap_ops *ops)
 {
     struct treap_node *best = NULL;
     while (root) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* How near the scheduler comes to the clairvoyant fluid bound, in virtual time: three unlike devices, then random fleets. */
+/* How near the scheduler comes to the clairvoyant fluid bound, in virtual time: three unlike devices, then
+ * random fleets. */
 #include "rng.h"
 #include "world.h"
 
@@ -11,8 +12,12 @@ enum { FLEETS = 60, DEVICES_MAX = 32 };
 
 static double ratio_of(const struct world_device *devices, uint32_t count, uint64_t samples, uint64_t seed)
 {
-    struct world_config config = { .seed = seed, .devices = devices, .devices_count = count, .jobs_count = 1, .samples = &samples,
-        .weather = { .delay_us = 100, .disk_us = 2000 } };
+    struct world_config config = { .seed = seed,
+                                   .devices = devices,
+                                   .devices_count = count,
+                                   .jobs_count = 1,
+                                   .samples = &samples,
+                                   .weather = { .delay_us = 100, .disk_us = 2000 } };
     struct world_report report;
     world_run(&config, &report);
     if (!report.finished || report.lost || report.doubled)
@@ -25,9 +30,11 @@ static double three_devices(bool warm)
     struct world_device devices[3];
     const double betas[3] = { 40000, 10000, 2000 };
     for (int i = 0; i < 3; i++)
-        devices[i] = (struct world_device){ .alpha_us = 20000, .beta_us = betas[i], .batch_max = 256, .warm = warm };
+        devices[i] =
+            (struct world_device){ .alpha_us = 20000, .beta_us = betas[i], .batch_max = 256, .warm = warm };
     double ratio = ratio_of(devices, 3, 3000, 1);
-    printf("three devices of beta 40, 10, 2 ms, 3000 samples, %s: %.4f of the bound\n", warm ? "warm" : "cold", ratio);
+    printf("three devices of beta 40, 10, 2 ms, 3000 samples, %s: %.4f of the bound\n",
+           warm ? "warm" : "cold", ratio);
     return ratio;
 }
 
@@ -41,8 +48,11 @@ static double random_fleet(uint64_t seed, bool warm)
     double slowest = 0, rates = 0;
     for (uint32_t i = 0; i < count; i++) {
         double beta = 200.0 * (double)(1 + rng_below(&rng, 300));
-        devices[i] = (struct world_device){ .alpha_us = beta * (double)rng_below(&rng, 60) / 20, .beta_us = beta,
-            .batch_max = 1 + (uint32_t)rng_below(&rng, 32), .warm = warm, .load_us = rng_below(&rng, 2) ? 0 : rng_below(&rng, 300000) };
+        devices[i] = (struct world_device){ .alpha_us = beta * (double)rng_below(&rng, 60) / 20,
+                                            .beta_us = beta,
+                                            .batch_max = 1 + (uint32_t)rng_below(&rng, 32),
+                                            .warm = warm,
+                                            .load_us = rng_below(&rng, 2) ? 0 : rng_below(&rng, 300000) };
         double batch = devices[i].alpha_us + beta * devices[i].batch_max;
         slowest = batch > slowest ? batch : slowest;
         rates += devices[i].batch_max / batch;
@@ -62,8 +72,8 @@ static bool random_fleets(bool warm, double mean_limit, double worst_limit)
             worst_seed = seed;
         }
     }
-    printf("%d random fleets, %s: mean %.4f, worst %.4f (seed %" PRIu64 ")\n", FLEETS, warm ? "warm" : "cold", sum / FLEETS, worst,
-           worst_seed);
+    printf("%d random fleets, %s: mean %.4f, worst %.4f (seed %" PRIu64 ")\n", FLEETS, warm ? "warm" : "cold",
+           sum / FLEETS, worst, worst_seed);
     return sum / FLEETS <= mean_limit && worst <= worst_limit;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Seeds through the simulator: each draws a fleet, jobs and weather, and must end with every sample on the disk exactly once.
+/* Seeds through the simulator: each draws a fleet, jobs and weather, and must end with every sample on the
+ * disk exactly once.
  *
  *     test_sim_world [FIRST [COUNT]]      default 1 200; one seed alone prints its report */
 #include "ensure.h"
@@ -21,9 +22,12 @@ struct history {
 static void draw_device(struct rng *rng, struct world_device *device)
 {
     double beta = 100 * (double)(1 + rng_below(rng, 300));
-    *device = (struct world_device){ .alpha_us = beta * (double)rng_below(rng, 60) / 20, .beta_us = beta,
-        .batch_max = 1 + (uint32_t)rng_below(rng, 64), .jitter = rng_below(rng, 3) ? 0 : 0.1,
-        .load_us = rng_below(rng, 2) ? 0 : rng_below(rng, 500000), .joins_us = rng_below(rng, 3) ? 0 : rng_below(rng, 2000000) };
+    *device = (struct world_device){ .alpha_us = beta * (double)rng_below(rng, 60) / 20,
+                                     .beta_us = beta,
+                                     .batch_max = 1 + (uint32_t)rng_below(rng, 64),
+                                     .jitter = rng_below(rng, 3) ? 0 : 0.1,
+                                     .load_us = rng_below(rng, 2) ? 0 : rng_below(rng, 500000),
+                                     .joins_us = rng_below(rng, 3) ? 0 : rng_below(rng, 2000000) };
     if (rng_below(rng, 4) == 0) {
         device->sizes_count = 3;
         device->sizes[0] = 1;
@@ -39,8 +43,11 @@ static void draw_device(struct rng *rng, struct world_device *device)
 /* Swarm testing: each seed has its own mix of accidents, many of them absent. */
 static void draw_weather(struct rng *rng, struct world_weather *weather)
 {
-    *weather = (struct world_weather){ .calm_us = 8000000, .delay_us = rng_below(rng, 2000), .delay_spread_us = rng_below(rng, 5000),
-        .disk_us = rng_below(rng, 5000), .disk_spread_us = rng_below(rng, 20000) };
+    *weather = (struct world_weather){ .calm_us = 8000000,
+                                       .delay_us = rng_below(rng, 2000),
+                                       .delay_spread_us = rng_below(rng, 5000),
+                                       .disk_us = rng_below(rng, 5000),
+                                       .disk_spread_us = rng_below(rng, 20000) };
     weather->breaks_per_mille = rng_below(rng, 2) ? 0 : (uint32_t)rng_below(rng, 60);
     weather->crashes_per_mille = rng_below(rng, 2) ? 0 : (uint32_t)rng_below(rng, 60);
     weather->restarts_per_mille = rng_below(rng, 2) ? 0 : (uint32_t)rng_below(rng, 30);
@@ -74,19 +81,24 @@ static bool good(uint64_t seed, bool loud)
     draw(seed, &history);
     world_run(&history.config, &first);
     world_run(&history.config, &second);
-    bool fine = first.finished && first.lost == 0 && first.doubled == 0 && first.trace_hash == second.trace_hash;
+    bool fine =
+        first.finished && first.lost == 0 && first.doubled == 0 && first.trace_hash == second.trace_hash;
     if (loud || !fine)
-        printf("seed %" PRIu64 ": %s, lost %" PRIu64 ", doubled %" PRIu64 ", failed %" PRIu64 ", duplicates %" PRIu64 ", makespan %.3f s, "
+        printf("seed %" PRIu64 ": %s, lost %" PRIu64 ", doubled %" PRIu64 ", failed %" PRIu64
+               ", duplicates %" PRIu64 ", makespan %.3f s, "
                "bound %.3f s, batches %" PRIu64 ", events %" PRIu64 ", trace %016" PRIx64 "%s\n",
-               seed, first.finished ? "finished" : "NOT FINISHED", first.lost, first.doubled, first.failed, first.duplicates,
-               (double)first.makespan_us / 1e6, first.bound_us / 1e6, first.batches, first.events, first.trace_hash,
+               seed, first.finished ? "finished" : "NOT FINISHED", first.lost, first.doubled, first.failed,
+               first.duplicates, (double)first.makespan_us / 1e6, first.bound_us / 1e6, first.batches,
+               first.events, first.trace_hash,
                first.trace_hash == second.trace_hash ? "" : " NOT REPEATABLE");
     return fine;
 }
 
 int main(int argc, char **argv)
 {
-    uint64_t from = argc > 1 ? strtoull(argv[1], NULL, 10) : 1, count = argc > 2 ? strtoull(argv[2], NULL, 10) : argc > 1 ? 1 : 200;
+    uint64_t from = argc > 1 ? strtoull(argv[1], NULL, 10) : 1, count = argc > 2 ? strtoull(argv[2], NULL, 10)
+                                                                        : argc > 1 ? 1
+                                                                                   : 200;
     uint64_t bad = 0;
     for (uint64_t i = 0; i < count; i++)
         bad += !good(from + i, count == 1);

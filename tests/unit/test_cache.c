@@ -3,7 +3,7 @@
 #include "cache.h"
 
 #include "file.h"
-#include "limits.h"
+#include "bounds.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

@@ -66,7 +66,8 @@ static void a_prior_gives_way_to_what_is_shown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(two_sizes_show_the_line),
-        cmocka_unit_test(a_change_of_speed_is_followed_within_six_batches), cmocka_unit_test(absurd_figures_change_nothing),
-        cmocka_unit_test(a_prior_gives_way_to_what_is_shown) };
+                                        cmocka_unit_test(a_change_of_speed_is_followed_within_six_batches),
+                                        cmocka_unit_test(absurd_figures_change_nothing),
+                                        cmocka_unit_test(a_prior_gives_way_to_what_is_shown) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

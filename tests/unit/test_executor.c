@@ -222,6 +222,7 @@ static void commands_are_answered_in_order(void **state)
     assert_false(executor_receive(executor, &event));
     assert_null(event);
     finish(&executor);
+    assert_false(gate.cancelled); /* nothing ran */
 }
 
 static void failures_are_events_and_work_goes_on(void **state)

@@ -48,7 +48,8 @@ static void agrees_with_its_definition(void **state)
         if (fill.count == 0)
             continue;
         double now = (double)rng_below(&rng, 1000), samples = 1 + (double)rng_below(&rng, 5000);
-        double finish = fill_finish_us(&fill, now, samples), expected = finish_by_bisection(slots, now, samples);
+        double finish = fill_finish_us(&fill, now, samples),
+               expected = finish_by_bisection(slots, now, samples);
         double miss = finish - expected;
         assert_true(miss < 1e-6 * expected + 1e-6 && -miss < 1e-6 * expected + 1e-6);
     }
@@ -81,6 +82,7 @@ static void neighbours_are_in_order_of_start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(agrees_with_its_definition),
-        cmocka_unit_test(without_slots_it_never_ends), cmocka_unit_test(neighbours_are_in_order_of_start) };
+                                        cmocka_unit_test(without_slots_it_never_ends),
+                                        cmocka_unit_test(neighbours_are_in_order_of_start) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The coordinator's loop in a thread, against workers and clients written by hand: whole jobs without motley-worker. */
+/* The coordinator's loop in a thread, against workers and clients written by hand: whole jobs without
+ * motley-worker. */
 #include "clock.h"
 #include "file.h"
 #include "loop.h"
@@ -21,9 +22,12 @@
 
 #include <cmocka.h>
 
-enum { PATIENCE_S = 30, HELD_MAX = 64 };
+enum { PATIENCE_S = 30, HELD_MAX = 64, SAMPLES_MAX_HERE = 1024 };
 
-/* ---- the coordinator ----------------------------------------------------------------------------------------------------- */
+/* Samples of the test's job that a worker has answered: they may not be leased again. */
+static bool answered_once[SAMPLES_MAX_HERE];
+
+/* ---- the coordinator ---- */
 
 struct house {
     char dir[256], state[300], url[400];
@@ -62,13 +66,17 @@ static void close_house(struct house *house)
 static int set_up(void **state)
 {
     struct house *house = calloc(1, sizeof *house);
+    memset(answered_once, 0, sizeof answered_once);
     snprintf(house->dir, sizeof house->dir, "/tmp/motley-loop-XXXXXX");
     assert_non_null(mkdtemp(house->dir));
     snprintf(house->state, sizeof house->state, "%s/state", house->dir);
     assert_int_equal(file_make_dirs(house->state, 0700, NULL), ERR_OK);
     snprintf(house->url, sizeof house->url, "ipc://%s/c.sock", house->dir);
     house->urls[0] = house->url;
-    house->config = (struct loop_config){ .state_dir = house->state, .urls = house->urls, .urls_count = 1, .heartbeat_ms = 100,
+    house->config = (struct loop_config){ .state_dir = house->state,
+                                          .urls = house->urls,
+                                          .urls_count = 1,
+                                          .heartbeat_ms = 100,
                                           .silence_us = (uint64_t)PATIENCE_S * 1000000 };
     open_house(house);
     *state = house;
@@ -85,12 +93,12 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- parties ------------------------------------------------------------------------------------------------------------- */
+/* ---- parties ---- */
 
 struct party {
     void *context;
     struct wire *wire;
-    struct wire_in in;            /* the last message received */
+    struct wire_in in; /* the last message received */
     uint64_t request;
     uint8_t uuid[UUID_BYTES];
     const char *name;
@@ -113,7 +121,8 @@ static void leave(struct party *party)
 }
 
 /* The connection may not stand yet: a message is offered until it is taken. */
-static void say(struct party *party, const struct message *message, const struct wire_frame *frames, uint32_t count)
+static void say(struct party *party, const struct message *message, const struct wire_frame *frames,
+                uint32_t count)
 {
     uint64_t deadline = clock_monotonic_us() + (uint64_t)PATIENCE_S * 1000000;
     while (wire_send(party->wire, 0, message, frames, count)) {
@@ -148,7 +157,7 @@ static const struct message *expect(struct party *party, enum message_type type)
     return message;
 }
 
-/* ---- a client ------------------------------------------------------------------------------------------------------------ */
+/* ---- a client ---- */
 
 static void greet_client(struct party *client, const struct house *house, bool same_host)
 {
@@ -160,8 +169,11 @@ static void greet_client(struct party *client, const struct house *house, bool s
         size--;
     connect_party(client, house);
     struct message message = { .type = MESSAGE_CLIENT_HELLO };
-    message.client_hello = (struct message_client_hello){ .protocol_min = 1, .protocol_max = 1, .version = "test",
-                                                          .nonce = (uint8_t *)nonce, .nonce_size = same_host ? (uint32_t)size : 0 };
+    message.client_hello = (struct message_client_hello){ .protocol_min = 1,
+                                                          .protocol_max = 1,
+                                                          .version = "test",
+                                                          .nonce = (uint8_t *)nonce,
+                                                          .nonce_size = same_host ? (uint32_t)size : 0 };
     say(client, &message, NULL, 0);
     assert_int_equal(expect(client, MESSAGE_CLIENT_WELCOME)->client_welcome.same_host, same_host);
     free(nonce);
@@ -180,12 +192,20 @@ static struct message submission(uint64_t samples, const char *path, uint8_t uui
 {
     static uint8_t uuids[256][UUID_BYTES];
     static struct message_tensor output;
-    output = (struct message_tensor){ .name = "answer", .dtype = DTYPE_U64, .dims = answer_dims, .dims_count = 0 };
+    output =
+        (struct message_tensor){ .name = "answer", .dtype = DTYPE_U64, .dims = answer_dims, .dims_count = 0 };
     memset(uuids[uuid], uuid, UUID_BYTES);
     struct message message = { .type = MESSAGE_SUBMIT };
-    message.submit = (struct message_submit){ .uuid = uuids[uuid], .name = "mixing", .model = "synthetic", .format = "synthetic",
-                                              .samples = samples, .outputs = &output, .outputs_count = 1, .output_path = path,
-                                              .output_kind = *path ? OUTPUT_NPY : OUTPUT_NONE, .max_failures = UINT64_MAX,
+    message.submit = (struct message_submit){ .uuid = uuids[uuid],
+                                              .name = "mixing",
+                                              .model = "synthetic",
+                                              .format = "synthetic",
+                                              .samples = samples,
+                                              .outputs = &output,
+                                              .outputs_count = 1,
+                                              .output_path = path,
+                                              .output_kind = *path ? OUTPUT_NPY : OUTPUT_NONE,
+                                              .max_failures = UINT64_MAX,
                                               .max_failures_share = 0.05 };
     return message;
 }
@@ -207,7 +227,8 @@ static yyjson_doc *view(struct party *client, const char *what, const char *whic
     if (*err)
         return NULL;
     assert_int_equal(client->in.frames_count, 1);
-    yyjson_doc *doc = yyjson_read(zmq_msg_data(&client->in.frames[0]), zmq_msg_size(&client->in.frames[0]), 0);
+    yyjson_doc *doc =
+        yyjson_read(zmq_msg_data(&client->in.frames[0]), zmq_msg_size(&client->in.frames[0]), 0);
     assert_non_null(doc);
     return doc;
 }
@@ -260,18 +281,37 @@ static void check_answers(const char *path, uint64_t samples, uint64_t zero_at)
     close(fd);
 }
 
-/* ---- a worker ------------------------------------------------------------------------------------------------------------ */
+/* ---- a worker ---- */
 
 static void hello(struct party *worker, struct message_attempt *attempts, uint32_t attempts_count)
 {
     const char *formats[] = { "synthetic", "onnx" };
-    struct message_device device = { .id = "cpu0", .kind = "cpu", .vendor = "ACME", .name = "Testing device", .uuid = "" };
-    struct message_slot slot = { .slot = 0, .device = "cpu0", .runtime = "synthetic", .formats = formats, .formats_count = 2,
-                                 .batch_max = 8, .window = 2, .idle_watts = -1, .busy_watts = -1, .price_per_hour = -1 };
+    struct message_device device = {
+        .id = "cpu0", .kind = "cpu", .vendor = "ACME", .name = "Testing device", .uuid = ""
+    };
+    struct message_slot slot = { .slot = 0,
+                                 .device = "cpu0",
+                                 .runtime = "synthetic",
+                                 .formats = formats,
+                                 .formats_count = 2,
+                                 .batch_max = 8,
+                                 .window = 2,
+                                 .idle_watts = -1,
+                                 .busy_watts = -1,
+                                 .price_per_hour = -1 };
     struct message message = { .type = MESSAGE_HELLO };
-    message.hello = (struct message_hello){ .protocol_min = 1, .protocol_max = 1, .worker = worker->uuid, .name = worker->name,
-                                            .host = "here", .version = "test", .pid = 1, .devices = &device, .devices_count = 1,
-                                            .slots = &slot, .slots_count = 1, .attempts = attempts,
+    message.hello = (struct message_hello){ .protocol_min = 1,
+                                            .protocol_max = 1,
+                                            .worker = worker->uuid,
+                                            .name = worker->name,
+                                            .host = "here",
+                                            .version = "test",
+                                            .pid = 1,
+                                            .devices = &device,
+                                            .devices_count = 1,
+                                            .slots = &slot,
+                                            .slots_count = 1,
+                                            .attempts = attempts,
                                             .attempts_count = attempts_count };
     say(worker, &message, NULL, 0);
     const struct message_welcome *welcome = &expect(worker, MESSAGE_WELCOME)->welcome;
@@ -287,7 +327,8 @@ static void prove(struct party *worker, bool shares)
     while (size && nonce[size - 1] == '\n')
         size--;
     struct message message = { .type = MESSAGE_PROOF };
-    message.proof = (struct message_proof){ .nonce = (uint8_t *)nonce, .nonce_size = shares ? (uint32_t)size : 0 };
+    message.proof =
+        (struct message_proof){ .nonce = (uint8_t *)nonce, .nonce_size = shares ? (uint32_t)size : 0 };
     say(worker, &message, NULL, 0);
     free(nonce);
 }
@@ -305,7 +346,8 @@ static void say_loaded(struct party *worker, bool ok, const char *reason)
 {
     uint8_t model[SHA256_BYTES] = { 0 };
     struct message message = { .type = MESSAGE_LOADED };
-    message.loaded = (struct message_loaded){ .slot = 0, .model = model, .ok = ok, .reason = reason, .load_us = 1000 };
+    message.loaded =
+        (struct message_loaded){ .slot = 0, .model = model, .ok = ok, .reason = reason, .load_us = 1000 };
     say(worker, &message, NULL, 0);
 }
 
@@ -315,26 +357,40 @@ struct held {
     uint8_t mac[MAC_BYTES];
 };
 
-static void answer_lease(struct party *worker, const struct message_lease *lease, enum result_status status, bool forged)
+static void answer_lease(struct party *worker, const struct message_lease *lease, enum result_status status,
+                         bool forged)
 {
-    uint64_t rows[BATCH_MAX > 4096 ? 4096 : 1];
+    uint64_t rows[SAMPLES_MAX_HERE];
     uint8_t mac[MAC_BYTES];
-    assert_true(lease->count <= 4096);
-    for (uint32_t i = 0; i < lease->count; i++)
+    assert_true(lease->first + lease->count <= SAMPLES_MAX_HERE);
+    for (uint32_t i = 0; i < lease->count; i++) {
         rows[i] = rng_mix64(lease->first + i);
+        assert_false(answered_once[lease->first + i]);
+        answered_once[lease->first + i] = status == RESULT_OK && !forged;
+    }
     memcpy(mac, lease->mac, MAC_BYTES);
     mac[0] ^= forged;
-    struct message_result result = { .slot = lease->slot, .job = lease->job, .first = lease->first, .count = lease->count,
-                                     .term = lease->term, .attempt = lease->attempt, .mac = mac, .status = status,
-                                     .reason = status ? "the test says so" : "", .wait_us = 5, .run_us = 100 + lease->count,
-                                     .energy_joules = 0.5, .frames = status ? 0 : 1 };
+    struct message_result result = { .slot = lease->slot,
+                                     .job = lease->job,
+                                     .first = lease->first,
+                                     .count = lease->count,
+                                     .term = lease->term,
+                                     .attempt = lease->attempt,
+                                     .mac = mac,
+                                     .status = status,
+                                     .reason = status ? "the test says so" : "",
+                                     .wait_us = 5,
+                                     .run_us = 100 + lease->count,
+                                     .energy_joules = 0.5,
+                                     .frames = status ? 0 : 1 };
     struct message message = { .type = MESSAGE_RESULTS };
     message.results = (struct message_results){ &result, 1 };
     struct wire_frame frame = { rows, lease->count * sizeof rows[0], NULL, NULL };
     say(worker, &message, &frame, status ? 0 : 1);
 }
 
-/* Serve until `leases` leases were answered (0: until a FORGET). fail_at: the sample that every batch with it fails for. */
+/* Serve until `leases` leases were answered (0: until a FORGET). fail_at: the sample that every batch with it
+ * fails for. */
 static void work(struct party *worker, uint64_t leases, uint64_t fail_at)
 {
     for (uint64_t answered = 0;;) {
@@ -355,7 +411,7 @@ static void work(struct party *worker, uint64_t leases, uint64_t fail_at)
     }
 }
 
-/* ---- tests --------------------------------------------------------------------------------------------------------------- */
+/* ---- tests ---- */
 
 static void a_whole_job(void **state)
 {
@@ -392,7 +448,8 @@ static void the_report_has_the_devices(void **state)
     wait_until(&client, "last", "state", "done");
     for (int life = 0; life < 2; life++) {
         yyjson_doc *doc = view(&client, "report", "last", &err);
-        yyjson_val *root = yyjson_doc_get_root(doc), *device = yyjson_arr_get_first(yyjson_obj_get(root, "devices"));
+        yyjson_val *root = yyjson_doc_get_root(doc),
+                   *device = yyjson_arr_get_first(yyjson_obj_get(root, "devices"));
         assert_string_equal(yyjson_get_str(yyjson_obj_get(device, "worker")), "w1");
         assert_int_equal(yyjson_get_uint(yyjson_obj_get(device, "samples")), 50);
         assert_true(yyjson_get_real(yyjson_obj_get(root, "energy_joules")) > 0);
@@ -448,7 +505,8 @@ static uint32_t collect(struct party *worker, struct held held[HELD_MAX])
     }
 }
 
-/* A restart in the middle: what was acknowledged stays, what was leased is offered again and its result taken. */
+/* A restart in the middle: what was acknowledged stays, what was leased is offered again and its result
+ * taken. */
 static void a_restart_in_the_middle(void **state)
 {
     struct house *house = *state;
@@ -461,6 +519,8 @@ static void a_restart_in_the_middle(void **state)
     assert_int_equal(submit(&client, &message)->code, ERR_OK);
     join(&worker, house, "w1", 7);
     work(&worker, 1, UINT64_MAX);
+    while (hear(&worker)->type != MESSAGE_ACKS)
+        continue;
     uint32_t count = collect(&worker, held);
     assert_true(count > 0);
     close_house(house);
@@ -470,8 +530,13 @@ static void a_restart_in_the_middle(void **state)
     memset(&client, 0, sizeof client);
     greet_client(&client, house, true);
     connect_party(&worker, house);
-    struct message_attempt attempt = { .job = held[0].lease.job, .first = held[0].lease.first, .count = held[0].lease.count,
-                                       .term = held[0].lease.term, .attempt = held[0].lease.attempt, .slot = 0, .mac = held[0].mac };
+    struct message_attempt attempt = { .job = held[0].lease.job,
+                                       .first = held[0].lease.first,
+                                       .count = held[0].lease.count,
+                                       .term = held[0].lease.term,
+                                       .attempt = held[0].lease.attempt,
+                                       .slot = 0,
+                                       .mac = held[0].mac };
     uint64_t old_term = worker.term;
     hello(&worker, &attempt, 1);
     assert_true(worker.term > old_term);
@@ -579,7 +644,7 @@ static void bad_submissions_are_refused(void **state)
     assert_int_equal(submit(&stranger, &message)->code, ERR_REFUSED); /* not on this host */
     assert_int_equal(submit(&client, &message)->code, ERR_OK);
     message = submission(10, path, 2);
-    assert_int_equal(submit(&client, &message)->code, ERR_REFUSED);   /* two jobs, one output */
+    assert_int_equal(submit(&client, &message)->code, ERR_REFUSED); /* two jobs, one output */
     message = submission(10, missing, 3);
     assert_int_not_equal(submit(&client, &message)->code, ERR_OK);
     message = submission(10, "", 4);
@@ -641,7 +706,7 @@ static void a_model_that_loads_nowhere_says_so(void **state)
     leave(&client);
 }
 
-/* ---- bytes --------------------------------------------------------------------------------------------------------------- */
+/* ---- bytes ---- */
 
 static void put_blob(struct party *client, const void *bytes, size_t size, uint8_t digest[SHA256_BYTES])
 {
@@ -651,13 +716,15 @@ static void put_blob(struct party *client, const void *bytes, size_t size, uint8
     say(client, &message, NULL, 0);
     assert_int_equal(reply(client)->code, ERR_NOT_FOUND);
     message = (struct message){ .type = MESSAGE_BLOB_PUT };
-    message.blob_put = (struct message_blob_put){ .request = ++client->request, .blob = digest, .offset = 0, .total = size };
+    message.blob_put =
+        (struct message_blob_put){ .request = ++client->request, .blob = digest, .offset = 0, .total = size };
     struct wire_frame frame = { bytes, size, NULL, NULL };
     say(client, &message, &frame, 1);
     assert_int_equal(reply(client)->number, size);
 }
 
-static void check_fetch(struct party *worker, const struct message_fetch *ask, const void *bytes, uint64_t total)
+static void check_fetch(struct party *worker, const struct message_fetch *ask, const void *bytes,
+                        uint64_t total)
 {
     struct message message = { .type = MESSAGE_FETCH };
     message.fetch = *ask;
@@ -674,7 +741,8 @@ static void check_fetch(struct party *worker, const struct message_fetch *ask, c
     assert_memory_equal(zmq_msg_data(&worker->in.frames[0]), bytes, ask->length);
 }
 
-/* A client and a worker that share nothing with the coordinator: model and input are uploaded, fetched, and the output too. */
+/* A client and a worker that share nothing with the coordinator: model and input are uploaded, fetched, and
+ * the output too. */
 static void bytes_travel_where_nothing_is_shared(void **state)
 {
     struct house *house = *state;
@@ -687,8 +755,11 @@ static void bytes_travel_where_nothing_is_shared(void **state)
     greet_client(&client, house, false);
     put_blob(&client, "not really a model", 18, model);
     put_blob(&client, rows, sizeof rows, data);
-    struct message_input input = { .tensor = { .name = "x", .dtype = DTYPE_F32, .dims = dims, .dims_count = 1 },
-                                   .source = { .path = "", .row_bytes = 8 }, .blob = data };
+    struct message_input input = {
+        .tensor = { .name = "x", .dtype = DTYPE_F32, .dims = dims, .dims_count = 1 },
+        .source = { .path = "", .row_bytes = 8 },
+        .blob = data
+    };
     struct message message = submission(6, "", 1);
     message.submit.format = "onnx";
     message.submit.model_blob = model;
@@ -702,17 +773,29 @@ static void bytes_travel_where_nothing_is_shared(void **state)
     const struct message *jobs = expect(&worker, MESSAGE_JOBS);
     assert_string_equal(jobs->jobs.jobs[0].sources[0].path, "");
     assert_int_equal(jobs->jobs.jobs[0].model_bytes, 18);
-    check_fetch(&worker, &(struct message_fetch){ .tag = 1, .kind = FETCH_MODEL, .model = model, .offset = 4, .length = 6 }, "really", 18);
-    check_fetch(&worker, &(struct message_fetch){ .tag = 2, .kind = FETCH_INPUT, .job = 1, .offset = 16, .length = 16 }, rows[2], 48);
-    check_fetch(&worker, &(struct message_fetch){ .tag = 3, .kind = FETCH_INPUT, .job = 1, .offset = 40, .length = 16 }, NULL, 0);
-    check_fetch(&worker, &(struct message_fetch){ .tag = 4, .kind = FETCH_MODEL, .model = data, .length = 8 }, NULL, 0);
+    check_fetch(
+        &worker,
+        &(struct message_fetch){ .tag = 1, .kind = FETCH_MODEL, .model = model, .offset = 4, .length = 6 },
+        "really", 18);
+    check_fetch(
+        &worker,
+        &(struct message_fetch){ .tag = 2, .kind = FETCH_INPUT, .job = 1, .offset = 16, .length = 16 },
+        rows[2], 48);
+    check_fetch(
+        &worker,
+        &(struct message_fetch){ .tag = 3, .kind = FETCH_INPUT, .job = 1, .offset = 40, .length = 16 }, NULL,
+        0);
+    check_fetch(&worker, &(struct message_fetch){ .tag = 4, .kind = FETCH_MODEL, .model = data, .length = 8 },
+                NULL, 0);
     struct message loaded = { .type = MESSAGE_LOADED };
     loaded.loaded = (struct message_loaded){ .model = model, .ok = true };
     say(&worker, &loaded, NULL, 0);
     work(&worker, 0, UINT64_MAX);
     wait_until(&client, "last", "state", "done");
     struct message get = { .type = MESSAGE_OUTPUT_GET };
-    get.output_get = (struct message_output_get){ .request = ++client.request, .job = 1, .file = "output.npy", .length = 4096 };
+    get.output_get = (struct message_output_get){
+        .request = ++client.request, .job = 1, .file = "output.npy", .length = 4096
+    };
     say(&client, &get, NULL, 0);
     const struct message_reply *answer = reply(&client);
     assert_int_equal(answer->code, ERR_OK);
@@ -733,8 +816,13 @@ static void models_are_kept(void **state)
     greet_client(&client, house, false);
     put_blob(&client, "a model", 7, model);
     struct message message = { .type = MESSAGE_MODEL_ADD };
-    message.model_add = (struct message_model_add){ .request = ++client.request, .name = "digits", .version = "1", .format = "onnx",
-                                                    .precision = "fp32", .blob = model, .bytes = 7 };
+    message.model_add = (struct message_model_add){ .request = ++client.request,
+                                                    .name = "digits",
+                                                    .version = "1",
+                                                    .format = "onnx",
+                                                    .precision = "fp32",
+                                                    .blob = model,
+                                                    .bytes = 7 };
     say(&client, &message, NULL, 0);
     assert_int_equal(reply(&client)->code, ERR_OK);
     leave(&client);

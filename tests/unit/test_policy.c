@@ -60,8 +60,8 @@ static void only_allowed_sizes_are_planned(void **state)
     assert_int_equal(policy_best_batch(&slot, &limits), 64);
     assert_int_equal(policy_padded(&slot, 9), 64);
     assert_int_equal(policy_padded(&slot, 65), 0);
-    assert_int_equal(policy_chunk(&slot, &limits, 1000, 1000 + 10 * 63), 8);  /* 64 would end too late */
-    assert_int_equal(policy_chunk(&slot, &limits, 5, 1e9), 5);                /* the rest is padded */
+    assert_int_equal(policy_chunk(&slot, &limits, 1000, 1000 + 10 * 63), 8); /* 64 would end too late */
+    assert_int_equal(policy_chunk(&slot, &limits, 5, 1e9), 5);               /* the rest is padded */
 }
 
 static void the_finish_guard_holds(void **state)
@@ -77,7 +77,9 @@ static void the_finish_guard_holds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(the_best_batch_is_the_smallest_good_one),
-        cmocka_unit_test(the_cap_in_seconds_holds_but_one_sample_always_goes), cmocka_unit_test(a_young_curve_is_tried_carefully),
-        cmocka_unit_test(only_allowed_sizes_are_planned), cmocka_unit_test(the_finish_guard_holds) };
+                                        cmocka_unit_test(the_cap_in_seconds_holds_but_one_sample_always_goes),
+                                        cmocka_unit_test(a_young_curve_is_tried_carefully),
+                                        cmocka_unit_test(only_allowed_sizes_are_planned),
+                                        cmocka_unit_test(the_finish_guard_holds) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

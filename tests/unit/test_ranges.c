@@ -80,6 +80,7 @@ static void neighbours_merge(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(agrees_with_an_array), cmocka_unit_test(neighbours_merge) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(agrees_with_an_array),
+                                        cmocka_unit_test(neighbours_merge) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,14 +36,20 @@ static const struct sched_action *find(enum sched_action_type type, size_t skip)
 
 static void up(struct sched *sched, uint32_t worker, double alpha_us, double beta_us)
 {
-    struct sched_slot_info info = { .formats = SCHED_FORMAT_SYNTHETIC, .batch_max = 10, .window = 2, .alpha_us = alpha_us, .beta_us = beta_us };
+    struct sched_slot_info info = { .formats = SCHED_FORMAT_SYNTHETIC,
+                                    .batch_max = 10,
+                                    .window = 2,
+                                    .alpha_us = alpha_us,
+                                    .beta_us = beta_us };
     step(sched, (struct sched_event){ .type = SCHED_WORKER_UP, .worker = worker, .up = { 1, &info } });
 }
 
 static void add(struct sched *sched, uint64_t job, uint64_t samples)
 {
-    step(sched, (struct sched_event){ .type = SCHED_JOB_ADD, .job = job,
-        .add = { .formats = SCHED_FORMAT_SYNTHETIC, .samples = samples, .failures_max = 1 } });
+    step(sched, (struct sched_event){
+                    .type = SCHED_JOB_ADD,
+                    .job = job,
+                    .add = { .formats = SCHED_FORMAT_SYNTHETIC, .samples = samples, .failures_max = 1 } });
 }
 
 static void loaded(struct sched *sched, uint32_t worker, bool ok)
@@ -53,15 +59,26 @@ static void loaded(struct sched *sched, uint32_t worker, bool ok)
 
 static struct sched_event result(const struct sched_action *lease, enum sched_failure failure)
 {
-    return (struct sched_event){ .type = SCHED_RESULT, .worker = lease->worker, .slot = lease->slot, .job = lease->job,
-        .first = lease->first, .count = lease->count, .term = lease->term, .attempt = lease->attempt,
-        .result = { .proven = true, .failure = failure, .run_us = 1000, .energy_joules = -1 } };
+    return (struct sched_event){
+        .type = SCHED_RESULT,
+        .worker = lease->worker,
+        .slot = lease->slot,
+        .job = lease->job,
+        .first = lease->first,
+        .count = lease->count,
+        .term = lease->term,
+        .attempt = lease->attempt,
+        .result = { .proven = true, .failure = failure, .run_us = 1000, .energy_joules = -1 }
+    };
 }
 
 static void stored(struct sched *sched, const struct sched_action *store)
 {
-    step(sched, (struct sched_event){ .type = SCHED_STORED, .job = store->job, .first = store->first, .count = store->count,
-        .stored = { store->settle } });
+    step(sched, (struct sched_event){ .type = SCHED_STORED,
+                                      .job = store->job,
+                                      .first = store->first,
+                                      .count = store->count,
+                                      .stored = { store->settle } });
 }
 
 static void a_job_goes_through_all_its_states(void **state)
@@ -69,7 +86,7 @@ static void a_job_goes_through_all_its_states(void **state)
     (void)state;
     struct sched *sched = fresh();
     add(sched, 1, 3);
-    assert_int_equal(out.count, 0);                      /* nobody is there */
+    assert_int_equal(out.count, 0); /* nobody is there */
     up(sched, 0, 100, 10);
     assert_non_null(find(SCHED_LOAD, 0));
     loaded(sched, 0, true);
@@ -78,10 +95,10 @@ static void a_job_goes_through_all_its_states(void **state)
     now += 1000;
     step(sched, result(&lease, SCHED_OK));
     struct sched_action store = *find(SCHED_STORE, 0);
-    assert_null(find(SCHED_ACK, 0));                     /* not before it is durable */
+    assert_null(find(SCHED_ACK, 0)); /* not before it is durable */
     struct sched_job_look look;
     assert_true(sched_job_look(sched, 1, &look));
-    assert_int_equal(look.done, 0);                      /* nor counted */
+    assert_int_equal(look.done, 0); /* nor counted */
     now += 1000;
     stored(sched, &store);
     assert_int_equal(find(SCHED_ACK, 0)->attempt, lease.attempt);
@@ -109,7 +126,7 @@ static void the_first_result_wins(void **state)
     step(sched, result(&lease, SCHED_OK));
     struct sched_action store = *find(SCHED_STORE, 0);
     step(sched, result(&lease, SCHED_OK));
-    assert_null(find(SCHED_STORE, 0));                   /* dropped, and the worker may forget it */
+    assert_null(find(SCHED_STORE, 0)); /* dropped, and the worker may forget it */
     assert_non_null(find(SCHED_ACK, 0));
     stored(sched, &store);
     struct sched_job_look look;
@@ -146,12 +163,12 @@ static void nonsense_changes_nothing(void **state)
     loaded(sched, 0, true);
     struct sched_action lease = *find(SCHED_LEASE, 0);
     struct sched_event forged = result(&lease, SCHED_OK);
-    forged.first += 1;                                   /* a live attempt, another range */
+    forged.first += 1; /* a live attempt, another range */
     step(sched, forged);
     assert_int_equal(out.count, 0);
     forged = result(&lease, SCHED_OK);
     forged.attempt += 1000;
-    forged.result.proven = false;                        /* no such attempt */
+    forged.result.proven = false; /* no such attempt */
     step(sched, forged);
     assert_null(find(SCHED_STORE, 0));
     forged.worker = 77;
@@ -211,12 +228,13 @@ static void an_unstarted_chunk_is_recalled_for_an_idle_slot(void **state)
     add(sched, 1, 20);
     loaded(sched, 0, true);
     struct sched_action first = *find(SCHED_LEASE, 0), second = *find(SCHED_LEASE, 1);
-    assert_int_equal(first.count + second.count, 20);    /* all is under lease */
-    up(sched, 1, 1000, 1000);                            /* it loads the model although nothing is ready */
+    assert_int_equal(first.count + second.count, 20); /* all is under lease */
+    up(sched, 1, 1000, 1000);                         /* it loads the model although nothing is ready */
     assert_int_equal(find(SCHED_LOAD, 0)->worker, 1);
     loaded(sched, 1, true);
     assert_int_equal(find(SCHED_RECALL, 0)->attempt, second.attempt);
-    step(sched, (struct sched_event){ .type = SCHED_RETURNED, .worker = 0, .term = 1, .attempt = second.attempt });
+    step(sched,
+         (struct sched_event){ .type = SCHED_RETURNED, .worker = 0, .term = 1, .attempt = second.attempt });
     assert_int_equal(find(SCHED_LEASE, 0)->worker, 1);
     sched_free(&sched);
 }
@@ -231,12 +249,12 @@ static void a_worker_that_never_answers_loses_its_chunk(void **state)
     struct sched_action hung = *find(SCHED_LEASE, 0);
     up(sched, 1, 1000, 1000);
     loaded(sched, 1, true);
-    assert_null(find(SCHED_LEASE, 0));                   /* not yet */
+    assert_null(find(SCHED_LEASE, 0)); /* not yet */
     now = sched_deadline_us(sched);
     step(sched, (struct sched_event){ .type = SCHED_TICK });
     assert_int_equal(find(SCHED_LEASE, 0)->worker, 1);
     now += 1000;
-    step(sched, result(&hung, SCHED_OK));                /* late, and still welcome: it came first */
+    step(sched, result(&hung, SCHED_OK)); /* late, and still welcome: it came first */
     assert_non_null(find(SCHED_STORE, 0));
     sched_free(&sched);
 }
@@ -266,10 +284,14 @@ static void while_paused_nothing_is_leased(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_job_goes_through_all_its_states), cmocka_unit_test(the_first_result_wins),
-        cmocka_unit_test(a_lost_worker_s_samples_go_to_another), cmocka_unit_test(nonsense_changes_nothing),
-        cmocka_unit_test(a_poison_sample_is_found_and_reported), cmocka_unit_test(an_unstarted_chunk_is_recalled_for_an_idle_slot),
-        cmocka_unit_test(a_worker_that_never_answers_loses_its_chunk), cmocka_unit_test(a_job_of_nothing_is_complete_at_once),
+        cmocka_unit_test(a_job_goes_through_all_its_states),
+        cmocka_unit_test(the_first_result_wins),
+        cmocka_unit_test(a_lost_worker_s_samples_go_to_another),
+        cmocka_unit_test(nonsense_changes_nothing),
+        cmocka_unit_test(a_poison_sample_is_found_and_reported),
+        cmocka_unit_test(an_unstarted_chunk_is_recalled_for_an_idle_slot),
+        cmocka_unit_test(a_worker_that_never_answers_loses_its_chunk),
+        cmocka_unit_test(a_job_of_nothing_is_complete_at_once),
         cmocka_unit_test(while_paused_nothing_is_leased),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,7 @@
  */
 #include "source.h"
 
-#include "limits.h"
+#include "bounds.h"
 
 #include <fcntl.h>
 #include <pthread.h>

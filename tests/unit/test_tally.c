@@ -47,6 +47,7 @@ static void merging_adds_up(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(packs_and_comes_back), cmocka_unit_test(merging_adds_up) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(packs_and_comes_back),
+                                        cmocka_unit_test(merging_adds_up) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -380,6 +380,7 @@ static void test_clients_come_and_go(void **state)
         churn_leave(churn, oldest++);
     while (churn->lost < CLIENTS) {
         churn_serve(it, churn);
+        if (churn->lost < CLIENTS){ zmq_pollitem_t items[2]={{.socket=wire_socket(it->server),.events=1},{.socket=wire_monitor_socket(it->server),.events=1}}; if (zmq_poll(items,2,2000)==0) {for (int i=0;i<CLIENTS;i++) if (!churn->told[i]) printf("not told %d peer %lx heard %u lost %u\n", i,(unsigned long)churn->peers[i], churn->heard, churn->lost); abort();}}
         if (churn->lost < CLIENTS)
             wait_for(it->server);
     }

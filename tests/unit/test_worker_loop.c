@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "file.h"
+#include "log.h"
 #include "probe.h"
 #include "rng.h"
 #include "sha256.h"
@@ -560,6 +561,129 @@ static void test_emulated_member_with_a_link(void **state)
     finish();
 }
 
+/* ---- a coordinator that has lost its mind ---- */
+
+static void wait_welcome(void)
+{
+    while (hear()->type != MESSAGE_HELLO)
+        ;
+    welcome("");
+}
+
+static void storm_job(struct rng *rng)
+{
+    static int64_t odd_dims[][2] = { { -1, 2 }, { 0, 2 }, { 1 << 20, 1 << 19 }, { 3, 4 } };
+    struct message_tensor tensors[2] = { PIXEL_INPUT, PIXEL_INPUT };
+    struct message_source sources[2] = { { .path = "" }, { .path = "/etc/hostname", .row_bytes = 256, .file_bytes = 9 } };
+    uint8_t digest[SHA256_BYTES] = { 0 };
+    digest[0] = (uint8_t)rng_below(rng, 3);
+    if (rng_below(rng, 2))
+        tensors[0].dims = odd_dims[rng_below(rng, 4)], tensors[0].dims_count = 2;
+    struct message_job job = { .job = 1 + rng_below(rng, 6), .samples = rng_below(rng, 200), .format = "onnx", .model = digest,
+                               .model_bytes = rng_below(rng, 3) * 5, .inputs = tensors, .outputs = &ANSWER, .outputs_count = 1 };
+    job.inputs_count = (uint32_t)rng_below(rng, 3);
+    job.sources = sources;
+    job.sources_count = rng_below(rng, 2) ? job.inputs_count : 0;
+    say_job(job);
+}
+
+static void storm_leases(struct rng *rng)
+{
+    static const uint8_t mac[MAC_BYTES];
+    struct message_lease leases[20];
+    for (int i = 0; i < 20; i++)
+        leases[i] = (struct message_lease){ .slot = (uint32_t)(rng_below(rng, 9) == 0), .job = 1 + rng_below(rng, 7),
+                                            .first = rng_below(rng, 210), .count = 1 + (uint32_t)rng_below(rng, 50),
+                                            .term = term - (rng_below(rng, 9) == 0), .attempt = rng_below(rng, 400), .mac = mac };
+    say(&(struct message){ .type = MESSAGE_LEASES, .leases = { leases, 20 } });
+}
+
+static void storm_attempts(struct rng *rng, enum message_type type)
+{
+    uint64_t attempts[10];
+    for (int i = 0; i < 10; i++)
+        attempts[i] = rng_below(rng, 400);
+    struct message message = { .type = type };
+    if (type == MESSAGE_RECALL)
+        message.recall = (struct message_recall){ attempts, 10 };
+    else
+        message.acks = (struct message_acks){ term, attempts, 10 };
+    say(&message);
+}
+
+static void storm_piece(struct rng *rng, uint64_t tag, uint32_t length)
+{
+    char *bytes = calloc(1, length + 1u);
+    struct message message = { .type = MESSAGE_PIECE, .piece = { .tag = tag, .ok = rng_below(rng, 4) > 0, .reason = "", .total = length } };
+    struct wire_frame frame = { .bytes = bytes, .size = length - (rng_below(rng, 9) == 0) };
+    assert_int_equal(wire_send(server, peer, &message, &frame, message.piece.ok), ERR_OK);
+    free(bytes);
+}
+
+static void storm_message(struct rng *rng)
+{
+    uint64_t number = 1 + rng_below(rng, 6);
+    switch (rng_below(rng, 8)) {
+    case 0: storm_job(rng); break;
+    case 1: say_load((uint32_t)(rng_below(rng, 9) == 0), number); break;
+    case 2: storm_attempts(rng, MESSAGE_RECALL); break;
+    case 3: storm_attempts(rng, MESSAGE_ACKS); break;
+    case 4: say(&(struct message){ .type = MESSAGE_FORGET, .forget = { &number, rng_below(rng, 3) == 0 } }); break;
+    case 5: storm_piece(rng, rng_below(rng, 99), 5); break;
+    default: storm_leases(rng); break;
+    }
+}
+
+/* What the worker said meanwhile. */
+static void storm_hear(struct rng *rng)
+{
+    while (wire_receive(server, &in)) {
+        if (in.message == NULL)
+            fail_msg("refused: %s", in.why.text);
+        peer = in.peer;
+        if (in.message->type == MESSAGE_HELLO)
+            welcome("");
+        else if (in.message->type == MESSAGE_FETCH && rng_below(rng, 9) > 0)
+            storm_piece(rng, in.message->fetch.tag, in.message->fetch.length < 100000 ? in.message->fetch.length : 1);
+    }
+}
+
+static void test_storm(void **state)
+{
+    (void)state;
+    const char *given = getenv("MOTLEY_SEED");
+    struct rng rng;
+    uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)clock_wall_us();
+    print_message("seed %llu\n", (unsigned long long)seed);
+    rng_init(&rng, seed);
+    log_init("test", LOG_ERROR, 2);
+    start_worker(NULL, NULL);
+    wait_welcome();
+    for (int i = 0; i < 3000; i++) {
+        if (rng_below(&rng, 500) == 0) {
+            listen_again();
+            term++;
+            wait_welcome();
+        }
+        storm_message(&rng);
+        storm_hear(&rng);
+    }
+    listen_again(); /* after which it must still be as good as new */
+    term++;
+    wait_welcome();
+    for (uint64_t job = 1; job < 8; job++)
+        say(&(struct message){ .type = MESSAGE_FORGET, .forget = { &job, 1 } });
+    say_synthetic_job(9, 100);
+    say_lease(9, 1000, 50, 50);
+    do {
+        while (hear()->type != MESSAGE_RESULTS)
+            ;
+    } while (in.message->results.results[in.message->results.results_count - 1].attempt != 1000);
+    assert_int_equal(in.message->results.results[in.message->results.results_count - 1].status, RESULT_OK);
+    stop_worker();
+    log_init("test", LOG_INFO, 2);
+}
+
 #define STORY(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -575,6 +699,7 @@ int main(void)
         STORY(test_wrong_tensors),
         STORY(test_fetch_goes_on_after_a_break),
         STORY(test_emulated_member_with_a_link),
+        STORY(test_storm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,9 +76,7 @@ void agent_free(struct agent **agent)
     *agent = NULL;
 }
 
-/* ---- actions
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- actions ---- */
 
 /* A few kilobytes without which no promise can be kept: there is nothing better to do than to stop. */
 static void grow_late(struct agent *agent)
@@ -265,9 +263,7 @@ static void want_model(struct agent *agent, uint32_t slot, const struct job *job
     start_load(agent, slot);
 }
 
-/* ---- leases
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- leases ---- */
 
 static void uncharge(struct agent *agent, struct held *held)
 {
@@ -374,9 +370,7 @@ static void give_back(struct agent *agent, struct held *held)
     drop(agent, held);
 }
 
-/* ---- events
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- events ---- */
 
 static void on_tick(struct agent *agent)
 {
@@ -665,9 +659,7 @@ uint64_t agent_deadline_us(const struct agent *agent)
     return agent->late_count > 0 ? agent->now_us : agent->heartbeat_due_us;
 }
 
-/* ---- looks
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- looks ---- */
 
 void agent_held(const struct agent *agent,
                 void (*visit)(void *context, const struct agent_lease *lease, bool finished), void *context)

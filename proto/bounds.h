@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* limits - every bound of the protocol and of the tables behind it, in one place. A message over a bound is
+/* bounds - every bound of the protocol and of the tables behind it, in one place. A message over a bound is
  * refused whole.
  *
  * Bounds of texts (NAME_MAX_BYTES and its like) count the terminating zero, so that `char
  * name[NAME_MAX_BYTES]` holds every decoded name: on the wire a name has at most NAME_MAX_BYTES - 1 bytes. */
-#ifndef LIMITS_H
-#define LIMITS_H
+#ifndef BOUNDS_H
+#define BOUNDS_H
 
 enum {
     PROTOCOL_MIN = 1, /* oldest and newest protocol version this build speaks */

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+foreach(name input names output model_json address)
+  motley_test(unit ${name} client_lib)
+endforeach()
+foreach(name render roll roster_check)
+  motley_test(unit ${name} client_command)
+endforeach()
