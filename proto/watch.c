@@ -11,7 +11,6 @@
 /* What is known about one file descriptor. */
 struct connection {
     uint64_t peer; /* whose messages came through it last, while not lost; 0 = none */
-    uint64_t gone; /* the last peer on it that was told as lost */
     bool open;
 };
 
@@ -113,15 +112,6 @@ static void tell_lost(struct watch *watch, uint64_t peer)
     watch->lost[watch->lost_count++] = peer;
 }
 
-static void lose(struct watch *watch, struct connection *connection, uint64_t peer)
-{
-    if (connection->gone != peer)
-        tell_lost(watch, peer);
-    connection->gone = peer;
-    if (connection->peer == peer)
-        connection->peer = 0;
-}
-
 static void on_event(struct watch *watch, uint16_t event, uint32_t fd)
 {
     if (!watch->routed) {
@@ -132,8 +122,10 @@ static void on_event(struct watch *watch, uint16_t event, uint32_t fd)
     if (!connection)
         return;
     connection->open = event == ZMQ_EVENT_ACCEPTED;
-    if (!connection->open && connection->peer != 0)
-        lose(watch, connection, connection->peer);
+    if (!connection->open && connection->peer != 0) {
+        tell_lost(watch, connection->peer);
+        connection->peer = 0;
+    }
 }
 
 /* An event is two frames: 16 bits of event and 32 of value, then the endpoint, which is not needed. */
@@ -171,16 +163,15 @@ void watch_seen(struct watch *watch, uint64_t peer, int fd)
         return;
     watch_drain(watch);
     connection = connection_of(watch, (size_t)fd); /* the drain may have moved it */
-    if (connection->peer != 0 && is_older(peer, connection->peer)) {
-        lose(watch, connection, peer);
+    uint64_t former = connection->peer;
+    bool is_gone = !connection->open || (former != 0 && is_older(peer, former));
+    if (is_gone) {
+        tell_lost(watch, peer);
         return;
     }
-    if (connection->peer != 0)
-        lose(watch, connection, connection->peer);
-    if (connection->open)
-        connection->peer = peer;
-    else
-        lose(watch, connection, peer);
+    if (former != 0)
+        tell_lost(watch, former);
+    connection->peer = peer;
 }
 
 bool watch_lost(struct watch *watch, uint64_t *peer)

@@ -72,10 +72,11 @@ bool wire_receive(struct wire *wire, struct wire_in *in);
 /* Move a payload frame out of in, to outlive it; close it with zmq_msg_close. */
 void wire_take(struct wire_in *in, uint32_t index, zmq_msg_t *frame);
 
-/* The next peer whose connection has closed (a DEALER's coordinator is peer 0); false when there is none.
- * Each is told once, and only if a message of it was received. Messages of a lost peer may still come if they
- * were on their way: treat them as those of an unknown peer. Not told: a host that vanished from the network,
- * and a rare race (watch.h): heartbeats find those. */
+/* The next peer whose connection has closed (a DEALER's coordinator is peer 0); false when there is none. A
+ * peer is told once a message of it was received, and again if messages that were on their way come after
+ * that: whoever makes a record of a peer at its first message hears of its end; ignore peers that have no
+ * record. Not told: a host that vanished from the network, and a rare race (watch.h): heartbeats find those.
+ */
 bool wire_lost(struct wire *wire, wire_peer *peer);
 
 #endif

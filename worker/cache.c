@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cache.h"
 
+#include "bounds.h"
 #include "ensure.h"
 #include "file.h"
-#include "bounds.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* job - what this worker knows of a job: its tensors, where its rows are, and how they fit its model. Counted references: the table
- * of jobs and every lease that is held own one; the last closes its files. One owner. */
+/* job - what this worker knows of a job: its tensors, where its rows are, and how they fit its model. Counted
+ * references: the table of jobs and every lease that is held own one; the last closes its files. One owner.
+ */
 #ifndef JOB_H
 #define JOB_H
 
@@ -14,22 +15,23 @@ enum job_match { JOB_UNMATCHED = 0, JOB_MATCHED, JOB_MISMATCHED };
 struct job {
     uint64_t number, samples;
     uint32_t refs;
-    uint8_t digest[SHA256_BYTES];   /* of its model; all zero = built-in */
-    uint32_t model;                 /* the loop's number; JOB_MODEL_NONE = it has none: model_why says why */
+    uint8_t digest[SHA256_BYTES]; /* of its model; all zero = built-in */
+    uint32_t model;               /* the loop's number; JOB_MODEL_NONE = it has none: model_why says why */
     uint32_t inputs_count, outputs_count;
     struct tensor_spec inputs[RUNTIME_TENSORS_MAX], outputs[RUNTIME_TENSORS_MAX];
     uint64_t row_bytes[RUNTIME_TENSORS_MAX];
-    struct source *sources[RUNTIME_TENSORS_MAX];   /* NULL = fetched */
-    bool broken;                    /* its inputs cannot be read here: why says so, every lease fails */
-    enum job_match match;           /* with its model's signature, once that is known */
+    struct source *sources[RUNTIME_TENSORS_MAX]; /* NULL = fetched */
+    bool broken;          /* its inputs cannot be read here: why says so, every lease fails */
+    enum job_match match; /* with its model's signature, once that is known */
     struct why why, model_why;
-    uint32_t order[RUNTIME_TENSORS_MAX];           /* the job's input behind each of the model's, once MATCHED */
+    uint32_t order[RUNTIME_TENSORS_MAX]; /* the job's input behind each of the model's, once MATCHED */
     struct tensor_spec specs[RUNTIME_TENSORS_MAX]; /* the job's inputs in the model's order */
 };
 
 #define JOB_MODEL_NONE UINT32_MAX
 
-/* ERR_MEMORY, or ERR_FORMAT for tensors that make no sense. An input that cannot be read makes it broken, not an error. */
+/* ERR_MEMORY, or ERR_FORMAT for tensors that make no sense. An input that cannot be read makes it broken, not
+ * an error. */
 MUST_USE enum err job_new(const struct message_job *message, struct job **job, struct why *why);
 struct job *job_ref(struct job *job);
 void job_unref(struct job **job); /* nulls */
@@ -41,7 +43,8 @@ bool job_same(const struct job *job, const struct message_job *message);
 uint64_t job_fetched_bytes(const struct job *job);
 uint64_t job_row_bytes(const struct job *job);
 
-/* Compare with the signature of the model as it was loaded, the first time only. False: why says what does not fit. */
+/* Compare with the signature of the model as it was loaded, the first time only. False: why says what does
+ * not fit. */
 bool job_fits(struct job *job, const struct model_signature *signature);
 
 /* ERR_FORMAT if a mapped input's file changed. */

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-/* loop - the worker's thin loop: one thread that carries the agent's actions out. It owns the socket, the executors, the cache and
- * the bytes; every decision is the agent's.
+/* loop - the worker's thin loop: one thread that carries the agent's actions out. It owns the socket, the
+ * executors, the cache and the bytes; every decision is the agent's.
  *
- *     coordinator <--wire--> loop --events--> agent --actions--> loop --commands--> executors (one thread per slot)
+ *     coordinator <--wire--> loop --events--> agent --actions--> loop --commands--> executors (one thread per
+ * slot)
  *                             |--pieces--> cache, gathers
  *
- * It connects again for ever, with jittered pauses, says HELLO on each new connection with the attempts that it holds, and goes on
- * computing meanwhile. What the coordinator sends is judged by dialogue and limits; nonsense is logged and ignored. */
+ * It connects again for ever, with jittered pauses, says HELLO on each new connection with the attempts that
+ * it holds, and goes on computing meanwhile. What the coordinator sends is judged by dialogue and limits;
+ * nonsense is logged and ignored. */
 #ifndef LOOP_H
 #define LOOP_H
 
@@ -15,13 +17,13 @@
 #include "hello.h"
 
 struct loop_config {
-    const char *url;                    /* of the coordinator */
+    const char *url; /* of the coordinator */
     const char *state_dir;
-    struct hello *hello;                /* borrowed; slots that do not open are taken out of it */
-    const struct fleet *fleet;          /* an emulated member's, else NULL */
-    const struct fleet_worker *member;  /* emulated, else NULL */
-    uint64_t credit_bytes;              /* of fetched inputs, 0 = default */
-    uint64_t cache_bytes_max;           /* of models on disk, 0 = default */
+    struct hello *hello;               /* borrowed; slots that do not open are taken out of it */
+    const struct fleet *fleet;         /* an emulated member's, else NULL */
+    const struct fleet_worker *member; /* emulated, else NULL */
+    uint64_t credit_bytes;             /* of fetched inputs, 0 = default */
+    uint64_t cache_bytes_max;          /* of models on disk, 0 = default */
 };
 
 struct loop;

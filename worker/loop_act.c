@@ -13,6 +13,11 @@
 
 enum { COMPLAINTS_MAX = 50, EVENTS_PER_TURN = 1024 };
 
+_Static_assert((int)AGENT_POSTED_MAX + 1 + (int)AGENT_MODELS_MAX <= (int)EXECUTOR_QUEUE_MAX,
+               "the agent's commands fit the executor's queue");
+_Static_assert((int)AGENT_MODELS_MAX <= (int)EXECUTOR_MODELS_MAX,
+               "the agent's model numbers are the executor's");
+
 static const uint64_t GATHER_BYTES_MAX = 1ull << 30; /* fetched rows of one input of one lease */
 
 void act_complain(struct loop *loop, const char *id, const char *format, ...)
@@ -223,8 +228,19 @@ static void do_say_loaded(struct loop *loop, const struct agent_action *action)
     link_say(loop, &message);
 }
 
+/* What the log calls a model: the start of its digest. */
+static const char *model_name(const struct model *model, char name[SHA256_HEX_MAX])
+{
+    if (model->built_in)
+        return "synthetic";
+    sha256_hex(model->digest, name);
+    name[12] = 0;
+    return name;
+}
+
 static void on_loaded(struct loop *loop, uint32_t slot, const struct executor_event *event)
 {
+    char name[SHA256_HEX_MAX];
     struct model *model = &loop->models.at[event->model];
     struct why why = event->why;
     bool measured = event->measure.samples > 0;
@@ -237,10 +253,11 @@ static void on_loaded(struct loop *loop, uint32_t slot, const struct executor_ev
     if (err == ERR_OK)
         err = models_set_loaded(&loop->models, event->model, slot, &loaded, &why);
     if (err == ERR_OK) {
-        log_info("MODEL-LOADED", "on slot %u in %.3f s", slot, (double)event->load_us / 1e6);
+        log_info("MODEL-LOADED", "%s on slot %u in %.3f s", model_name(model, name), slot,
+                 (double)event->load_us / 1e6);
     } else {
         snprintf(model->reason, sizeof model->reason, "%.500s", why.text);
-        act_complain(loop, "MODEL-FAILED", "on slot %u: %s", slot, why.text);
+        act_complain(loop, "MODEL-FAILED", "%s on slot %u: %s", model_name(model, name), slot, why.text);
         model->loads_count--;
     }
     act_feed(loop,

@@ -59,11 +59,9 @@ static void on_refused(struct loop *loop, const struct message *message)
 
 static void add_job(struct loop *loop, const struct message_job *from)
 {
-    struct job *job;
-    struct why why;
-    enum err err = loop->jobs_count < AGENT_JOBS_MAX ? job_new(from, &job, &why)
-                                                     : why_set(&why, ERR_FULL, "too many jobs");
-    if (err != ERR_OK) {
+    struct job *job = NULL;
+    struct why why = { "too many jobs" };
+    if (loop->jobs_count == AGENT_JOBS_MAX || job_new(from, &job, &why) != ERR_OK || job == NULL) {
         act_complain(loop, "JOB-IGNORED", "job %llu: %s", (unsigned long long)from->job, why.text);
         return;
     }

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-static const uint64_t BACKOFF_FIRST_US = 50000, BACKOFF_LAST_US = 10000000;
+static const uint64_t BACKOFF_FIRST_US = 50000, BACKOFF_LAST_US = 2000000;
 static const uint64_t GREETING_US = 3000000; /* a WELCOME that takes longer does not come */
-static const uint64_t STEADY_US = 5000000;   /* a connection that lasted this long was a good one */
+static const uint64_t STEADY_US = 1000000;   /* a connection that lasted this long was a good one */
 static const uint64_t TELL_WAITING_US = 3000000;
 enum { COPY_BYTES = 1024 }; /* smaller payloads are copied: cheaper than counting references */
 

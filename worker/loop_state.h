@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* loop_state - what the files of the loop share: loop.c (life and turns), loop_link.c (the connection, what is sent),
- * loop_hear.c (what is received), loop_act.c (the agent's actions, the executors' events). Private to them. */
+/* loop_state - what the files of the loop share: loop.c (life and turns), loop_link.c (the connection, what
+ * is sent), loop_hear.c (what is received), loop_act.c (the agent's actions, the executors' events). Private
+ * to them. */
 #ifndef LOOP_STATE_H
 #define LOOP_STATE_H
 
@@ -20,7 +21,7 @@
 /* One direction of an emulated link: bytes pass one after the other, then travel for half a round trip. */
 struct link {
     double us_per_byte, half_rtt_us;
-    uint64_t free_us;                   /* when the last byte so far has passed */
+    uint64_t free_us; /* when the last byte so far has passed */
 };
 
 /* Attempts or results gathered in a turn. */
@@ -30,12 +31,12 @@ struct returned_list {
 };
 
 struct result_list {
-    struct work **at;                   /* NULL where the work was dropped meanwhile */
+    struct work **at; /* NULL where the work was dropped meanwhile */
     uint32_t count, capacity;
 };
 
 struct event_queue {
-    struct agent_event *at;             /* a ring */
+    struct agent_event *at; /* a ring */
     size_t first, count, capacity;
 };
 
@@ -48,15 +49,15 @@ struct loop {
     struct event_queue events;
     bool feeding;
 
-    struct wire *wire;                  /* NULL between connections */
-    enum dialogue_state dialogue;       /* NEW: HELLO not said yet */
-    bool lost;                          /* the connection is to be given up at the end of the turn */
+    struct wire *wire;            /* NULL between connections */
+    enum dialogue_state dialogue; /* NEW: HELLO not said yet */
+    bool lost;                    /* the connection is to be given up at the end of the turn */
     uint64_t reconnect_us, backoff_us;
-    uint64_t greeted_us;                /* HELLO sent */
+    uint64_t greeted_us; /* HELLO sent */
     uint64_t welcomed_us;
     uint64_t term, session;
-    uint64_t heartbeats;                /* sent on this connection */
-    bool told_waiting;                  /* the log says already that there is no coordinator */
+    uint64_t heartbeats; /* sent on this connection */
+    bool told_waiting;   /* the log says already that there is no coordinator */
     uint64_t started_us;
 
     uint32_t slots_count;
@@ -67,35 +68,37 @@ struct loop {
     struct job *jobs[AGENT_JOBS_MAX];
     struct works works;
     struct pieces pieces;
-    struct heap delays;                 /* works behind an emulated link */
+    struct heap delays; /* works behind an emulated link */
     struct link down, up;
     struct result_list outgoing;
-    struct batch *batch;                /* loop_link.c's; kept from turn to turn */
+    struct batch *batch; /* loop_link.c's; kept from turn to turn */
     struct returned_list returned;
-    uint32_t complaints;                /* lines of a kind that a broken job could repeat without end */
+    uint32_t complaints; /* lines of a kind that a broken job could repeat without end */
 };
 
 /* ---- loop_link.c ---- */
-void link_open(struct loop *loop);                       /* connect if it is time */
-void link_greet(struct loop *loop);                      /* the socket can be written to: HELLO */
-void link_lose(struct loop *loop, const char *reason);   /* give the connection up at the end of the turn */
-void link_settle(struct loop *loop);                     /* the end of the turn: send what was gathered, or give up */
+void link_open(struct loop *loop);                     /* connect if it is time */
+void link_greet(struct loop *loop);                    /* the socket can be written to: HELLO */
+void link_lose(struct loop *loop, const char *reason); /* give the connection up at the end of the turn */
+void link_settle(struct loop *loop); /* the end of the turn: send what was gathered, or give up */
 uint64_t link_deadline_us(const struct loop *loop);
 void link_say(struct loop *loop, const struct message *message);
 void link_bye(struct loop *loop);
 void link_ask_pieces(struct loop *loop);
 
 /* ---- loop_hear.c ---- */
-void hear_all(struct loop *loop);                        /* receive a bounded number of messages */
+void hear_all(struct loop *loop); /* receive a bounded number of messages */
 
 /* ---- loop_act.c ---- */
-void act_feed(struct loop *loop, const struct agent_event *event);   /* and do what the agent then says */
-void act_executor(struct loop *loop, uint32_t slot);                 /* receive its events */
-void act_due(struct loop *loop, uint64_t now_us);                    /* what an emulated link held back */
-void act_on_piece(struct loop *loop, const struct piece *piece, const struct message_piece *message, const void *bytes, size_t size);
+void act_feed(struct loop *loop, const struct agent_event *event); /* and do what the agent then says */
+void act_executor(struct loop *loop, uint32_t slot);               /* receive its events */
+void act_due(struct loop *loop, uint64_t now_us);                  /* what an emulated link held back */
+void act_on_piece(struct loop *loop, const struct piece *piece, const struct message_piece *message,
+                  const void *bytes, size_t size);
 struct job *act_find_job(const struct loop *loop, uint64_t number);
 
 /* Log a thing that could happen very often: the first ones as warnings. */
-void act_complain(struct loop *loop, const char *id, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void act_complain(struct loop *loop, const char *id, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -9,7 +9,7 @@
 #include "options.h"
 #include "probe.h"
 
-#include <linux/limits.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>

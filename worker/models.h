@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* models - the models that this worker's jobs use, by the small number that the agent and the executors know them by. A number is
- * used again once no job refers to its model, no slot has it loaded and nothing is on its way. One owner. */
+/* models - the models that this worker's jobs use, by the small number that the agent and the executors know
+ * them by. A number is used again once no job refers to its model, no slot has it loaded and nothing is on
+ * its way. One owner. */
 #ifndef MODELS_H
 #define MODELS_H
 
@@ -19,15 +20,15 @@ struct loaded {
 struct model {
     bool used;
     bool built_in;
-    bool getting;                   /* the agent waits for MODEL_READY */
+    bool getting; /* the agent waits for MODEL_READY */
     uint8_t digest[SHA256_BYTES];
     uint64_t bytes;
-    uint32_t jobs_count;            /* jobs that refer to it */
-    uint32_t loads_count;           /* slots to which a LOAD went and no UNLOAD yet */
+    uint32_t jobs_count;  /* jobs that refer to it */
+    uint32_t loads_count; /* slots to which a LOAD went and no UNLOAD yet */
     struct cache_fetch *fetch;
-    char path[PATH_MAX];            /* in the cache, once it is there */
-    char reason[REASON_MAX_BYTES];  /* why it cannot be had or loaded */
-    struct loaded **loaded;         /* per slot; NULL = not loaded */
+    char path[PATH_MAX];           /* in the cache, once it is there */
+    char reason[REASON_MAX_BYTES]; /* why it cannot be had or loaded */
+    struct loaded **loaded;        /* per slot; NULL = not loaded */
 };
 
 struct models {
@@ -38,15 +39,19 @@ struct models {
 void models_init(struct models *models, uint32_t slots_count);
 void models_fini(struct models *models);
 
-/* The number of the job's model, which is then referred to once more. ERR_FULL: too many models at once; ERR_MEMORY. */
-MUST_USE enum err models_refer(struct models *models, const struct message_job *job, uint32_t *number, struct why *why);
+/* The number of the job's model, which is then referred to once more. ERR_FULL: too many models at once;
+ * ERR_MEMORY. */
+MUST_USE enum err models_refer(struct models *models, const struct message_job *job, uint32_t *number,
+                               struct why *why);
 void models_unrefer(struct models *models, uint32_t number);
 
-/* Free the number if nothing holds it any more. To be called after getting, loads_count or jobs_count went down. */
+/* Free the number if nothing holds it any more. To be called after getting, loads_count or jobs_count went
+ * down. */
 void models_settle(struct models *models, uint32_t number);
 
 /* Note how a load ended. ERR_MEMORY. */
-MUST_USE enum err models_set_loaded(struct models *models, uint32_t number, uint32_t slot, const struct loaded *loaded, struct why *why);
+MUST_USE enum err models_set_loaded(struct models *models, uint32_t number, uint32_t slot,
+                                    const struct loaded *loaded, struct why *why);
 void models_set_unloaded(struct models *models, uint32_t number, uint32_t slot);
 
 #endif

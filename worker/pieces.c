@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pieces.h"
 
+#include "ensure.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +16,7 @@ void pieces_fini(struct pieces *pieces)
 
 static struct piece *at(const struct pieces *pieces, size_t place)
 {
+    ENSURE(pieces->capacity > 0);
     return &pieces->queue[(pieces->first + place) % pieces->capacity];
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* pieces - FETCH questions: those to be asked, in order, and the few that wait for their PIECE. Nothing is lost with a
- * connection: what was asked on it is asked again first on the next. Pure, one owner. */
+/* pieces - FETCH questions: those to be asked, in order, and the few that wait for their PIECE. Nothing is
+ * lost with a connection: what was asked on it is asked again first on the next. Pure, one owner. */
 #ifndef PIECES_H
 #define PIECES_H
 
@@ -15,16 +15,16 @@ struct work;
 /* A piece of a model (work NULL) or of an input's rows. */
 struct piece {
     struct work *work;
-    uint32_t input;                /* of the work's job */
-    uint32_t model;                /* the loop's number, where work is NULL */
+    uint32_t input; /* of the work's job */
+    uint32_t model; /* the loop's number, where work is NULL */
     uint64_t offset;
     uint32_t length;
-    uint64_t tag;                  /* once asked */
-    bool unwanted;                 /* its owner is gone: the answer is thrown away */
+    uint64_t tag;  /* once asked */
+    bool unwanted; /* its owner is gone: the answer is thrown away */
 };
 
 struct pieces {
-    struct piece *queue;           /* a ring */
+    struct piece *queue; /* a ring */
     size_t first, count, capacity;
     struct piece asked[PIECES_IN_FLIGHT];
     uint32_t asked_count;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "source.h"
 
-#include "ensure.h"
 #include "bounds.h"
+#include "ensure.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* work - the bytes behind a lease that the agent holds: its input rows, then its result until the ACK. One owner, but for the
- * outputs' bytes, which ZeroMQ's threads may still be sending when the work is gone: they are counted. */
+/* work - the bytes behind a lease that the agent holds: its input rows, then its result until the ACK. One
+ * owner, but for the outputs' bytes, which ZeroMQ's threads may still be sending when the work is gone: they
+ * are counted. */
 #ifndef WORK_H
 #define WORK_H
 
@@ -21,24 +22,25 @@ enum work_delayed { WORK_NOT_DELAYED = 0, WORK_INPUT_DELAYED, WORK_RESULT_DELAYE
 
 struct work {
     struct agent_lease lease;
-    struct job *job;                              /* one reference */
+    struct job *job; /* one reference */
     uint32_t model;
     uint64_t received_us, input_due_us;
-    const void *inputs[RUNTIME_TENSORS_MAX];      /* in the job's order */
-    struct gather *gathers;                       /* one per input; NULL where all inputs are mapped */
+    const void *inputs[RUNTIME_TENSORS_MAX]; /* in the job's order */
+    struct gather *gathers;                  /* one per input; NULL where all inputs are mapped */
 
-    uint32_t status;                              /* enum result_status */
-    char *reason;                                 /* NULL where OK */
+    uint32_t status; /* enum result_status */
+    char *reason;    /* NULL where OK */
     uint64_t wait_us, run_us;
     double energy_joules;
     bool overrun;
     uint32_t outputs_count;
     struct output *outputs[RUNTIME_TENSORS_MAX];
-    struct tensor_spec *shapes;                   /* one per output, where the job's declared shapes leave something open; else NULL */
+    struct tensor_spec
+        *shapes; /* one per output, where the job's declared shapes leave something open; else NULL */
 
-    struct heap_item delay;                       /* id: a number of its own */
+    struct heap_item delay; /* id: a number of its own */
     enum work_delayed delayed;
-    bool outgoing;                                /* in the loop's list of results to send */
+    bool outgoing; /* in the loop's list of results to send */
     struct work *bucket_next;
 };
 
@@ -62,7 +64,8 @@ void work_drop_input(struct work *work);
 /* Set a status that is not OK and its reason. The first one given stays. */
 void work_fail(struct work *work, uint32_t status, const char *reason);
 
-/* Take the buffers of out, which is then empty. ERR_MEMORY; ERR_LIMIT: an output is larger than a frame may be. */
+/* Take the buffers of out, which is then empty. ERR_MEMORY; ERR_LIMIT: an output is larger than a frame may
+ * be. */
 MUST_USE enum err work_take_outputs(struct work *work, struct batch_out *out, struct why *why);
 
 uint64_t work_output_bytes(const struct work *work);

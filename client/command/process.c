@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -69,6 +70,7 @@ enum err process_start(char *const argv[], int output_fd, bool bound, const char
         ;
     close(told[0]);
     if (reason) {
+        waitpid(pid, NULL, 0);
         errno = reason;
         return why_set_errno(why, ERR_SYSTEM, "%s: cannot be started", argv[0]);
     }

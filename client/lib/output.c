@@ -3,7 +3,9 @@
 
 #include "file.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -76,6 +78,24 @@ enum err output_plan(const char *path, const struct signature *signature, bool j
     return ERR_OK;
 }
 
+/* Permissions do not tell everything (a read-only or a special file system, root): make a file there and take
+ * it away. */
+static enum err try_folder(const char *folder, const char *path, struct why *why)
+{
+    char name[PATH_MAX_BYTES + 32];
+    int fd = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        snprintf(name, sizeof name, "%s/.motley-XXXXXX", folder);
+        fd = mkstemp(name);
+        if (fd >= 0)
+            unlink(name);
+    }
+    if (fd < 0)
+        return why_set_errno(why, ERR_FILE, "%s: its folder cannot be written", path);
+    close(fd);
+    return ERR_OK;
+}
+
 enum err output_check(const struct output_plan *plan, struct why *why)
 {
     char parent[PATH_MAX_BYTES];
@@ -95,9 +115,7 @@ enum err output_check(const struct output_plan *plan, struct why *why)
         slash[slash == parent ? 1 : 0] = 0;
     if (!is_folder(parent))
         return why_set(why, ERR_FILE, "%s: there is no folder %s; make it first", plan->path, parent);
-    if (access(parent, W_OK | X_OK) != 0)
-        return why_set_errno(why, ERR_FILE, "%s: its folder cannot be written", plan->path);
-    return ERR_OK;
+    return try_folder(parent, plan->path, why);
 }
 
 void output_stem(const struct output_plan *plan, char *stem, size_t max)

@@ -7,6 +7,9 @@
 #include "file.h"
 #include "output.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,12 +24,56 @@ struct fetch {
     uint64_t job;
     struct signature outputs; /* only the outputs' names are known */
     struct output_plan plan;
+    struct output_plan published; /* on this host; path "" = with the coordinator */
 };
+
+/* Where "output..." is on this host: Y.npy for output.npy, Y.index.jsonl for output.index.jsonl, Y/a.npy for
+ * output/a.npy. */
+static void local_path(const struct fetch *fetch, const char *file, char *path, size_t max)
+{
+    char stem[PATH_MAX_BYTES];
+    const char *rest = file + strlen("output");
+    output_stem(&fetch->published, stem, sizeof stem);
+    snprintf(path, max, "%s%s", stem, rest);
+}
+
+static enum err read_local(const char *path, int fd, uint64_t offset, struct answer *answer, struct why *why)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
+        return why_set(why, ERR_NOT_FOUND, "%s: is not a plain file", path);
+    uint64_t total = (uint64_t)status.st_size, left = offset < total ? total - offset : 0;
+    answer->number = total;
+    answer->payload_size = left < PIECE ? (size_t)left : PIECE;
+    answer->payload = malloc(answer->payload_size + 1);
+    if (!answer->payload)
+        return why_set(why, ERR_MEMORY, "no memory to copy an answer");
+    return file_pread(fd, answer->payload, answer->payload_size, offset, path, why);
+}
+
+static enum err get_local(const struct fetch *fetch, const char *file, uint64_t offset, struct answer *answer,
+                          struct why *why)
+{
+    char path[PATH_MAX_BYTES + TENSOR_NAME_MAX + 32];
+    memset(answer, 0, sizeof *answer);
+    local_path(fetch, file, path, sizeof path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return why_set_errno(why, errno == ENOENT ? ERR_NOT_FOUND : ERR_FILE,
+                             "%s: the job's answer cannot be read", path);
+    enum err err = read_local(path, fd, offset, answer, why);
+    close(fd);
+    if (err != ERR_OK)
+        answer_free(answer);
+    return err;
+}
 
 static enum err get_piece(struct fetch *fetch, const char *file, uint64_t offset, struct answer *answer,
                           struct why *why)
 {
     struct message message = { .type = MESSAGE_OUTPUT_GET };
+    if (fetch->published.path[0])
+        return get_local(fetch, file, offset, answer, why);
     message.output_get.job = fetch->job;
     message.output_get.file = file;
     message.output_get.offset = offset;
@@ -89,6 +136,9 @@ static enum err probe(struct fetch *fetch, const char *file, bool *there, struct
 static enum err find_kind(struct fetch *fetch, enum output_kind *kind, struct why *why)
 {
     bool npy, jsonl = false;
+    *kind = fetch->published.kind;
+    if (fetch->published.path[0])
+        return ERR_OK;
     enum err err = probe(fetch, "output.npy", &npy, why);
     if (err == ERR_OK && !npy)
         err = probe(fetch, "output.jsonl", &jsonl, why);
@@ -96,8 +146,38 @@ static enum err find_kind(struct fetch *fetch, enum output_kind *kind, struct wh
     return err;
 }
 
+static void add_output(struct fetch *fetch, const char *name, size_t length)
+{
+    if (length == 0 || length >= TENSOR_NAME_MAX || memchr(name, '/', length) ||
+        fetch->outputs.outputs_count == OUTPUTS_MAX)
+        return;
+    snprintf(fetch->outputs.outputs[fetch->outputs.outputs_count++].name, TENSOR_NAME_MAX, "%.*s",
+             (int)length, name);
+}
+
+/* The folder itself says which outputs it holds. */
+static void list_local(struct fetch *fetch)
+{
+    DIR *folder = fetch->published.kind == OUTPUT_FOLDER ? opendir(fetch->published.path) : NULL;
+    struct dirent *entry;
+    fetch->outputs.outputs_count = 0;
+    while (folder && (entry = readdir(folder)) != NULL) {
+        size_t length = strlen(entry->d_name);
+        if (length > 4 && strcmp(entry->d_name + length - 4, ".npy") == 0)
+            add_output(fetch, entry->d_name, length - 4);
+    }
+    if (folder)
+        closedir(folder);
+}
+
 static enum err fetch_folder(struct fetch *fetch, struct why *why)
 {
+    if (fetch->outputs.outputs_count == 0)
+        return why_set(
+            why, ERR_NOT_FOUND,
+            "job %llu: which files its answer has is not known here; fetch it on the coordinator's host",
+            (unsigned long long)fetch->job);
+
     char file[TENSOR_NAME_MAX + 32], path[PATH_MAX_BYTES + TENSOR_NAME_MAX + 32];
     enum err err = file_make_dirs(fetch->plan.path, 0777, why);
     for (uint32_t i = 0; err == ERR_OK && i < fetch->outputs.outputs_count; i++) {
@@ -136,6 +216,22 @@ static enum err fetch_all(struct fetch *fetch, struct why *why)
     return err == ERR_OK ? fetch_beside(fetch, why) : err;
 }
 
+/* The path says the form, as it did when the job was submitted. */
+static enum err find_published(struct fetch *fetch, const char *output, struct why *why)
+{
+    size_t length = output ? strlen(output) : 0;
+    if (length == 0 || !fetch->connection->same_host)
+        return ERR_OK;
+    if (length >= sizeof fetch->published.path)
+        return why_set(why, ERR_LIMIT, "%.200s: is too long", output);
+    memcpy(fetch->published.path, output, length + 1);
+    bool npy = length > 4 && strcmp(output + length - 4, ".npy") == 0;
+    bool jsonl = length > 6 && strcmp(output + length - 6, ".jsonl") == 0;
+    fetch->published.kind = npy ? OUTPUT_NPY : jsonl ? OUTPUT_JSONL : OUTPUT_FOLDER;
+    list_local(fetch);
+    return ERR_OK;
+}
+
 static enum err read_outputs(struct fetch *fetch, yyjson_val *job, struct why *why)
 {
     size_t index, count;
@@ -150,11 +246,10 @@ static enum err read_outputs(struct fetch *fetch, yyjson_val *job, struct why *w
     {
         const char *name =
             yyjson_is_str(output) ? yyjson_get_str(output) : yyjson_get_str(yyjson_obj_get(output, "name"));
-        if (name && !strchr(name, '/') && fetch->outputs.outputs_count < OUTPUTS_MAX)
-            snprintf(fetch->outputs.outputs[fetch->outputs.outputs_count++].name, TENSOR_NAME_MAX, "%s",
-                     name);
+        if (name)
+            add_output(fetch, name, strlen(name));
     }
-    return ERR_OK;
+    return find_published(fetch, yyjson_get_str(yyjson_obj_get(job, "output")), why);
 }
 
 static enum err look_up(struct fetch *fetch, struct why *why)
@@ -207,7 +302,7 @@ int motley_results(motley *connection, int64_t job, const char *output, struct m
     }
     if (err == ERR_OK)
         err = plan_fetch(fetch, output, &why);
-    if (err == ERR_OK)
+    if (err == ERR_OK && strcmp(fetch->plan.path, fetch->published.path) != 0)
         err = fetch_all(fetch, &why);
     free(fetch);
     motley_error_set(error, err, &why);

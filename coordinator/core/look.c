@@ -35,14 +35,16 @@ static uint64_t eta_us(const struct sched *sched, const struct job *job)
     return finish >= FILL_NEVER ? UINT64_MAX : as_us((finish > end ? finish : end) - now);
 }
 
-/* The best rate over all allowed sizes, as the bound has it: neither cap nor cost. */
+/* The best rate over all allowed sizes, as the bound has it: no cap, no cost, the device at its healthy
+ * speed; and at least what it has really shown, so that no makespan is below its bound because a curve was
+ * pessimistic. */
 static double best_rate(const struct slot *slot, const struct slot_model *model)
 {
-    double best = 0;
+    double best = model->best_rate;
     uint32_t sizes = slot->info.sizes_count ? slot->info.sizes_count : 1;
     for (uint32_t i = 0; i < sizes; i++) {
         uint32_t n = slot->info.sizes_count ? slot->info.sizes[i] : slot->info.batch_max;
-        double rate = curve_rate(&model->curve, n);
+        double rate = n / (model->curve.alpha_us + model->curve.beta_us * n);
         best = rate > best ? rate : best;
     }
     return best;

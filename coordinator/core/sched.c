@@ -419,16 +419,17 @@ static void on_loaded(struct sched *sched, const struct sched_event *event)
 
 /* ---- results ---- */
 
-static void learn(struct sched *sched, const struct lease *lease, struct slot *slot,
-                  const struct sched_event *event)
+static void learn(const struct lease *lease, struct slot *slot, const struct sched_event *event)
 {
     struct slot_model *model = slot_model_find(slot, lease->model);
     ENSURE(model);
-    if (event->result.failure == SCHED_OK)
-        curve_observe(&model->curve, lease->runs, (double)event->result.run_us);
-    else if (event->result.failure == SCHED_MEMORY)
+    if (event->result.failure == SCHED_MEMORY)
         model->batch_cap = lease->count > 1 ? lease->count / 2 : 1;
-    (void)sched;
+    if (event->result.failure != SCHED_OK)
+        return;
+    double run_us = event->result.run_us ? (double)event->result.run_us : 1, rate = lease->count / run_us;
+    curve_observe(&model->curve, lease->runs, run_us);
+    model->best_rate = rate > model->best_rate ? rate : model->best_rate;
 }
 
 static void account(struct sched *sched, struct job *job, const struct slot *slot,
@@ -547,7 +548,7 @@ static void on_result(struct sched *sched, const struct sched_event *event)
     struct lease *live = slot_lease_find(slot, event->term, event->attempt);
     struct job *job = sched_find_job(sched, lease.job);
     if (live) {
-        learn(sched, live, slot, event);
+        learn(live, slot, event);
         slot_lease_drop(slot, live);
         if (job)
             job->leases--;

@@ -3,8 +3,9 @@
  * (blobs_find and blobs_path are).
  *
  *     <state>/blobs/<sha256>        whole, verified, synced
- *     <state>/blobs/<sha256>.part   what is held of one that is being uploaded; taken up again after a
- * restart, removed after a day
+ *     <state>/blobs/<sha256>.part   what is held of one that is being uploaded
+ *
+ * An upload may go on after a restart; a .part that nobody touched for a day is removed at the start.
  *
  * Two clients may upload the same blob at once: a piece of what is held already is compared, not written. */
 #ifndef BLOBS_H

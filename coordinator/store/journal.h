@@ -2,8 +2,8 @@
 /* journal - the coordinator's memory in SQLite: jobs, the samples that are done or failed, accounting,
  * models. The only file that speaks SQL. Not thread-safe: one thread at a time.
  *
- *     journal_open -> journal_recover -> { journal_begin -> changes -> journal_commit or journal_rollback }*
- * -> journal_close
+ *     journal_open -> journal_recover
+ *         -> { journal_begin -> changes -> journal_commit or journal_rollback }* -> journal_close
  *
  * WAL, synchronous=FULL: what journal_commit returned for is on the disk. The file is locked for this
  * connection alone (locking_mode=EXCLUSIVE), because SQLite before 3.51.3 can corrupt a WAL that two

@@ -2,10 +2,10 @@
 /* spool - the answers of jobs on disk, each row at its sample's place. One writer (the store's thread);
  * readers open the files by the paths given here once the rows they want are journaled. Not thread-safe.
  *
- *     <state>/spool/<job>/<output>.npy      declared shape known: a .npy of all samples, its room taken at
- * spool_reserve <state>/spool/<job>/<output>.rows     declared shape open: "MOTLEYR1", then records {int64
- * dims[dims_count]; row} <state>/spool/<job>/<output>.index    per sample {uint64 offset of the record,
- * uint64 its length}; 0, 0 = none
+ *     <state>/spool/<job>/<output>.npy    declared shape known: all samples, room taken at spool_reserve
+ *     <state>/spool/<job>/<output>.rows   declared shape open: "MOTLEYR1", then {int64 dims[dims_count]; row}
+ *     <state>/spool/<job>/<output>.index  per sample {uint64 offset of its record, uint64 length}; 0, 0 =
+ * none
  *
  * Numbers are little-endian. What a crash or a failed group leaves behind is harmless: fixed rows are
  * overwritten, and a record that no synced index entry of a done sample names is dead weight at most.

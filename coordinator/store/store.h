@@ -15,12 +15,12 @@
  * STORE_BROKEN.
  *
  * State directory:
- *     lock                          host and pid; held by flock while a coordinator lives
- *     nonce                         32 random bytes as hex, mode 0600, new at each start: who can read it is
- * on this host journal.sqlite3               WAL, synchronous=FULL, one connection blobs/<sha256> models and
- * uploaded inputs spool/<job>/<output>.npy      fixed rows, preallocated, written in place by sample index
- *     spool/<job>/<output>.rows     varying rows: appended records; spool/<job>/<output>.index: 16 bytes a
- * sample, in place
+ *     lock                       host and pid; held by flock while a coordinator lives
+ *     nonce                      32 random bytes as hex, 0600, new at each start: who reads it is on this
+ * host journal.sqlite3            WAL, synchronous=FULL, one connection blobs/<sha256>             models and
+ * uploaded inputs spool/<job>/<output>.npy   fixed rows, preallocated, written in place by sample index
+ *     spool/<job>/<output>.rows  varying rows: appended records
+ *     spool/<job>/<output>.index varying rows: 16 bytes a sample, in place
  */
 #ifndef STORE_H
 #define STORE_H

@@ -43,10 +43,15 @@ UNUSED static int fixture_setup_in_memory(void **state)
     return mkdtemp(fixture_dir) ? 0 : fixture_setup(state);
 }
 
+static char fixture_disk[FIXTURE_PATH_MAX]; /* where fixture_mount put one; "" = nowhere */
+
 UNUSED static int fixture_teardown(void **state)
 {
     (void)state;
     struct why why;
+    if (*fixture_disk)
+        umount2(fixture_disk, MNT_DETACH);
+    fixture_disk[0] = 0;
     return file_remove_tree(fixture_dir, &why) == ERR_OK ? 0 : -1;
 }
 
@@ -186,18 +191,18 @@ UNUSED static struct store *fixture_open(const struct store_recovery *recovery)
     return store;
 }
 
-/* Put a disk of size_mb over a folder; false where that is not allowed. */
+/* Put a disk of size_mb over a folder until the end of the test; false where that is not allowed. */
 UNUSED static bool fixture_mount(const char *path, int size_mb)
 {
     char options[32];
     snprintf(options, sizeof options, "size=%dm", size_mb);
-    if (mount("tmpfs", path, "tmpfs", 0, options) == 0)
+    if (mount("tmpfs", path, "tmpfs", 0, options) == 0) {
+        snprintf(fixture_disk, sizeof fixture_disk, "%s", path);
         return true;
+    }
     print_message("skipped: no small disk can be mounted here (%s)\n", strerror(errno));
     return false;
 }
-
-UNUSED static void fixture_unmount(const char *path) { assert_int_equal(umount(path), 0); }
 
 /* ---- a recovery that remembers what it was told, as one text ---- */
 

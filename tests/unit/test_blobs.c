@@ -200,6 +200,7 @@ static void test_full_disk(void **state)
     (void)state;
     uint64_t held;
     struct why why;
+    struct stat status;
     if (!fixture_mount(fixture_dir, 1))
         return;
     struct blobs *blobs = new_blobs();
@@ -211,11 +212,12 @@ static void test_full_disk(void **state)
     close(hog);
     assert_int_equal(put(blobs, PIECE, 3 * PIECE, &held), ERR_FULL);
     assert_int_equal(held, PIECE);
+    assert_int_equal(stat(part_path, &status), 0);
+    assert_int_equal(status.st_size, PIECE); /* what was written in part is taken back */
     assert_int_equal(unlink(fixture_path("hog")), 0);
     assert_int_equal(put(blobs, PIECE, 3 * PIECE, &held), ERR_OK);
     assert_int_equal(held, 4 * PIECE);
     blobs_free(&blobs);
-    fixture_unmount(fixture_dir);
 }
 
 int main(void)

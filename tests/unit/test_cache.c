@@ -2,8 +2,8 @@
 /* The cache of models: what has a name there is whole and right, whoever wrote it and whatever went wrong. */
 #include "cache.h"
 
-#include "file.h"
 #include "bounds.h"
+#include "file.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

@@ -49,7 +49,8 @@ static void *run_loop(void *unused)
     return NULL;
 }
 
-/* As a coordinator that ends and is started again. Its context goes too, because only that waits until the socket is closed. */
+/* As a coordinator that ends and is started again. Its context goes too, because only that waits until the
+ * socket is closed. */
 static void listen_again(void)
 {
     wire_free(&server);
@@ -416,6 +417,17 @@ static void keep_scores(float *scores, uint32_t count)
     memcpy(scores, zmq_msg_data(&in.frames[0]), count * SCORES * sizeof(float));
 }
 
+static struct message_source source_of(const char *path)
+{
+    struct stat found;
+    assert_int_equal(stat(path, &found), 0);
+    return (struct message_source){ .path = path,
+                                    .row_bytes = PIXELS * sizeof(float),
+                                    .file_bytes = (uint64_t)found.st_size,
+                                    .mtime_ns =
+                                        (int64_t)found.st_mtim.tv_sec * 1000000000 + found.st_mtim.tv_nsec };
+}
+
 /* Model and rows fetched, then the same rows from a mapped file, then a file that changed. */
 static void test_onnx_fetched_and_mapped(void **state)
 {
@@ -442,13 +454,7 @@ static void test_onnx_fetched_and_mapped(void **state)
 
     snprintf(path, sizeof path, "%s/rows", folder);
     assert_int_equal(file_replace(path, rows, 100 * PIXELS * sizeof(float), 0600, &why), ERR_OK);
-    struct stat stat_of;
-    assert_int_equal(stat(path, &stat_of), 0);
-    struct message_source source = { .path = path,
-                                     .row_bytes = PIXELS * sizeof(float),
-                                     .file_bytes = 100 * PIXELS * sizeof(float),
-                                     .mtime_ns = (int64_t)stat_of.st_mtim.tv_sec * 1000000000 +
-                                                 stat_of.st_mtim.tv_nsec };
+    struct message_source source = source_of(path);
     say_digits_job(2, model, size, &source);
     say_lease(2, 7, 20, 5);
     expect_result(7, RESULT_OK);
@@ -561,6 +567,39 @@ static void test_emulated_member_with_a_link(void **state)
     finish();
 }
 
+/* A file that is changed while its rows are being computed with spoils the result, however well the run went.
+ */
+static void test_input_changed_during_the_run(void **state)
+{
+    (void)state;
+    if (!has_onnx())
+        return;
+    char *model, path[128];
+    size_t size;
+    float *rows = make_rows();
+    struct fleet fleet = { .time_scale = 1 };
+    struct fleet_worker member = { .name = "box", .kind = "npu", .has_curve = true, .curve = { 700, 0, 64 } };
+    assert_int_equal(file_read(DIGITS, 10 << 20, &model, &size, &why), ERR_OK);
+    snprintf(path, sizeof path, "%s/rows", folder);
+    assert_int_equal(file_replace(path, rows, 100 * PIXELS * sizeof(float), 0600, &why), ERR_OK);
+    struct message_source source = source_of(path);
+    start_worker(&fleet, &member);
+    greet();
+    say_digits_job(1, model, size, &source);
+    say_load(0, 1);
+    serve_piece(FETCH_MODEL, model, size);
+    assert_true(expect(MESSAGE_LOADED)->loaded.ok);
+    say_lease(1, 5, 0, 5);
+    while (!wire_receive(server, &in) || in.message->heartbeat.running_count == 0)
+        assert_true(zmq_poll(&(zmq_pollitem_t){ .socket = wire_socket(server), .events = ZMQ_POLLIN }, 1,
+                             PATIENCE_MS) >= 0);
+    assert_int_equal(truncate(path, 100), 0);
+    expect_result(5, RESULT_INPUT);
+    finish();
+    free(model);
+    free(rows);
+}
+
 /* ---- a coordinator that has lost its mind ---- */
 
 static void wait_welcome(void)
@@ -574,13 +613,20 @@ static void storm_job(struct rng *rng)
 {
     static int64_t odd_dims[][2] = { { -1, 2 }, { 0, 2 }, { 1 << 20, 1 << 19 }, { 3, 4 } };
     struct message_tensor tensors[2] = { PIXEL_INPUT, PIXEL_INPUT };
-    struct message_source sources[2] = { { .path = "" }, { .path = "/etc/hostname", .row_bytes = 256, .file_bytes = 9 } };
+    struct message_source sources[2] = { { .path = "" },
+                                         { .path = "/etc/hostname", .row_bytes = 256, .file_bytes = 9 } };
     uint8_t digest[SHA256_BYTES] = { 0 };
     digest[0] = (uint8_t)rng_below(rng, 3);
     if (rng_below(rng, 2))
         tensors[0].dims = odd_dims[rng_below(rng, 4)], tensors[0].dims_count = 2;
-    struct message_job job = { .job = 1 + rng_below(rng, 6), .samples = rng_below(rng, 200), .format = "onnx", .model = digest,
-                               .model_bytes = rng_below(rng, 3) * 5, .inputs = tensors, .outputs = &ANSWER, .outputs_count = 1 };
+    struct message_job job = { .job = 1 + rng_below(rng, 6),
+                               .samples = rng_below(rng, 200),
+                               .format = "onnx",
+                               .model = digest,
+                               .model_bytes = rng_below(rng, 3) * 5,
+                               .inputs = tensors,
+                               .outputs = &ANSWER,
+                               .outputs_count = 1 };
     job.inputs_count = (uint32_t)rng_below(rng, 3);
     job.sources = sources;
     job.sources_count = rng_below(rng, 2) ? job.inputs_count : 0;
@@ -592,9 +638,13 @@ static void storm_leases(struct rng *rng)
     static const uint8_t mac[MAC_BYTES];
     struct message_lease leases[20];
     for (int i = 0; i < 20; i++)
-        leases[i] = (struct message_lease){ .slot = (uint32_t)(rng_below(rng, 9) == 0), .job = 1 + rng_below(rng, 7),
-                                            .first = rng_below(rng, 210), .count = 1 + (uint32_t)rng_below(rng, 50),
-                                            .term = term - (rng_below(rng, 9) == 0), .attempt = rng_below(rng, 400), .mac = mac };
+        leases[i] = (struct message_lease){ .slot = (uint32_t)(rng_below(rng, 9) == 0),
+                                            .job = 1 + rng_below(rng, 7),
+                                            .first = rng_below(rng, 210),
+                                            .count = 1 + (uint32_t)rng_below(rng, 50),
+                                            .term = term - (rng_below(rng, 9) == 0),
+                                            .attempt = rng_below(rng, 400),
+                                            .mac = mac };
     say(&(struct message){ .type = MESSAGE_LEASES, .leases = { leases, 20 } });
 }
 
@@ -614,7 +664,9 @@ static void storm_attempts(struct rng *rng, enum message_type type)
 static void storm_piece(struct rng *rng, uint64_t tag, uint32_t length)
 {
     char *bytes = calloc(1, length + 1u);
-    struct message message = { .type = MESSAGE_PIECE, .piece = { .tag = tag, .ok = rng_below(rng, 4) > 0, .reason = "", .total = length } };
+    struct message message = { .type = MESSAGE_PIECE,
+                               .piece = {
+                                   .tag = tag, .ok = rng_below(rng, 4) > 0, .reason = "", .total = length } };
     struct wire_frame frame = { .bytes = bytes, .size = length - (rng_below(rng, 9) == 0) };
     assert_int_equal(wire_send(server, peer, &message, &frame, message.piece.ok), ERR_OK);
     free(bytes);
@@ -628,15 +680,18 @@ static void storm_message(struct rng *rng)
     case 1: say_load((uint32_t)(rng_below(rng, 9) == 0), number); break;
     case 2: storm_attempts(rng, MESSAGE_RECALL); break;
     case 3: storm_attempts(rng, MESSAGE_ACKS); break;
-    case 4: say(&(struct message){ .type = MESSAGE_FORGET, .forget = { &number, rng_below(rng, 3) == 0 } }); break;
+    case 4:
+        say(&(struct message){ .type = MESSAGE_FORGET, .forget = { &number, rng_below(rng, 3) == 0 } });
+        break;
     case 5: storm_piece(rng, rng_below(rng, 99), 5); break;
     default: storm_leases(rng); break;
     }
 }
 
-/* What the worker said meanwhile. */
-static void storm_hear(struct rng *rng)
+/* What the worker said meanwhile; how many heartbeats there were. */
+static int storm_hear(struct rng *rng)
 {
+    int heartbeats = 0;
     while (wire_receive(server, &in)) {
         if (in.message == NULL)
             fail_msg("refused: %s", in.why.text);
@@ -644,7 +699,20 @@ static void storm_hear(struct rng *rng)
         if (in.message->type == MESSAGE_HELLO)
             welcome("");
         else if (in.message->type == MESSAGE_FETCH && rng_below(rng, 9) > 0)
-            storm_piece(rng, in.message->fetch.tag, in.message->fetch.length < 100000 ? in.message->fetch.length : 1);
+            storm_piece(rng, in.message->fetch.tag,
+                        in.message->fetch.length < 100000 ? in.message->fetch.length : 1);
+        heartbeats += in.message->type == MESSAGE_HEARTBEAT;
+    }
+    return heartbeats;
+}
+
+/* Wait for two heartbeats: nobody's queue may overflow. */
+static void catch_up(struct rng *rng)
+{
+    for (int heartbeats = 0; heartbeats < 2;) {
+        zmq_pollitem_t item = { .socket = wire_socket(server), .events = ZMQ_POLLIN };
+        assert_int_equal(zmq_poll(&item, 1, PATIENCE_MS), 1);
+        heartbeats += storm_hear(rng);
     }
 }
 
@@ -659,14 +727,16 @@ static void test_storm(void **state)
     log_init("test", LOG_ERROR, 2);
     start_worker(NULL, NULL);
     wait_welcome();
-    for (int i = 0; i < 3000; i++) {
-        if (rng_below(&rng, 500) == 0) {
+    for (int i = 0; i < 1500; i++) {
+        if (i == 700) {
             listen_again();
             term++;
             wait_welcome();
         }
         storm_message(&rng);
         storm_hear(&rng);
+        if (i % 200 == 0)
+            catch_up(&rng);
     }
     listen_again(); /* after which it must still be as good as new */
     term++;
@@ -699,6 +769,7 @@ int main(void)
         STORY(test_wrong_tensors),
         STORY(test_fetch_goes_on_after_a_break),
         STORY(test_emulated_member_with_a_link),
+        STORY(test_input_changed_during_the_run),
         STORY(test_storm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* held - the agent's table of leases: found by (term, attempt), listed in order of receipt. Pure, one owner.
  *
- * Each held lease is in the table, and in at most one queue besides: of those whose inputs have not been asked for, or of those
- * that are ready for their slot. Operations are O(1) on average; memory follows the leases held, up to AGENT_LEASES_MAX. */
+ * Each held lease is in the table, and in at most one queue besides: of those whose inputs have not been
+ * asked for, or of those that are ready for their slot. Operations are O(1) on average; memory follows the
+ * leases held, up to AGENT_LEASES_MAX. */
 #ifndef HELD_H
 #define HELD_H
 
@@ -14,20 +15,20 @@ enum held_state {
     HELD_READY,       /* inputs are there: in its slot's queue */
     HELD_POSTED,      /* the executor has it */
     HELD_RUNNING,
-    HELD_FINISHED,    /* kept until its ACK */
+    HELD_FINISHED, /* kept until its ACK */
 };
 
 struct held {
     struct agent_lease lease;
     enum held_state state;
-    bool unqueueing;       /* UNQUEUE was given and RECALLED has not come */
-    bool recalled;         /* the coordinator wants it back */
-    bool unwanted;         /* nobody wants it any more: drop it once the executor lets go */
-    bool ok;               /* FINISHED: it ran well */
-    bool input_failed;     /* FINISHED: its rows could not be read */
+    bool unqueueing;   /* UNQUEUE was given and RECALLED has not come */
+    bool recalled;     /* the coordinator wants it back */
+    bool unwanted;     /* nobody wants it any more: drop it once the executor lets go */
+    bool ok;           /* FINISHED: it ran well */
+    bool input_failed; /* FINISHED: its rows could not be read */
     uint32_t model;
-    uint64_t bytes;        /* of its input rows */
-    uint64_t charged;      /* of them, what counts against the credit now */
+    uint64_t bytes;                          /* of its input rows */
+    uint64_t charged;                        /* of them, what counts against the credit now */
     struct held *older, *newer;              /* all, in order of receipt */
     struct held *queue_before, *queue_after; /* in one queue */
     struct held *bucket_next;
@@ -42,7 +43,7 @@ struct held_table {
     struct held **buckets;
     uint32_t buckets_count, count;
     struct held *oldest, *newest;
-    struct held *spare;    /* freed entries, by bucket_next */
+    struct held *spare; /* freed entries, by bucket_next */
 };
 
 void held_table_init(struct held_table *table);

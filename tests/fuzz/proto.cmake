@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
+motley_fuzz(prescan proto)
+motley_fuzz(messages proto)
