@@ -164,8 +164,9 @@ static void describe_sources(const struct coordinator *coordinator, const struct
         coordinator_input_path(coordinator, &spec->inputs[i], paths[i], PATH_MAX_BYTES);
         sources[i].path = paths[i];
         if (!*spec->inputs[i].source.path) {
-            sources[i].file_bytes = 0;
-            sources[i].mtime_ns = 0;
+            sources[i].mtime_ns = 0; /* a blob never changes */
+            if (!clerk_blob_find(coordinator->state_dir, spec->inputs[i].blob, &sources[i].file_bytes))
+                sources[i].path = "";
         }
     }
 }

@@ -214,6 +214,7 @@ static void turn(struct loop *loop)
         sweep(loop);
     fetches_pump(coordinator->fetches);
     coordinator_flush(coordinator);
+    choke(coordinator); /* what the store reported may have made room: do not sleep on it */
 }
 
 enum err loop_run(struct loop *loop, struct why *why)

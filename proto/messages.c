@@ -93,10 +93,9 @@ static enum err build_tree(struct decoder *decoder, const uint8_t *body, size_t 
 static const struct tables_row *open_envelope(const msgpack_object *tree, const msgpack_object **map,
                                               struct why *why)
 {
-    const msgpack_object *at = tree->via.array.ptr;
-    bool formed = tree->type == MSGPACK_OBJECT_ARRAY && tree->via.array.size == 2 &&
-                  at[0].type == MSGPACK_OBJECT_POSITIVE_INTEGER;
-    if (!formed) {
+    bool is_pair = tree->type == MSGPACK_OBJECT_ARRAY && tree->via.array.size == 2;
+    const msgpack_object *at = is_pair ? tree->via.array.ptr : NULL;
+    if (!at || at[0].type != MSGPACK_OBJECT_POSITIVE_INTEGER) {
         (void)why_set(why, ERR_FORMAT, "a body is not [type, {fields}]");
         return NULL;
     }
@@ -110,7 +109,7 @@ static const struct tables_row *open_envelope(const msgpack_object *tree, const 
 enum err decoder_decode(struct decoder *decoder, const uint8_t *body, size_t size,
                         const struct message **message, struct why *why)
 {
-    msgpack_object tree;
+    msgpack_object tree = { .type = MSGPACK_OBJECT_NIL };
     const msgpack_object *map = NULL;
     *message = NULL;
     arena_reset(&decoder->arena);

@@ -18,9 +18,9 @@
 #ifndef MESSAGES_H
 #define MESSAGES_H
 
+#include "bounds.h"
 #include "dtype.h"
 #include "err.h"
-#include "bounds.h"
 
 #include <stdbool.h>
 #include <stddef.h>

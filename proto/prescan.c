@@ -86,7 +86,7 @@ static enum err read_head(const uint8_t *at, size_t left, struct head *head, str
     if (marker <= 0x7F || marker >= 0xE0)
         *head = (struct head){ .size = 1 };
     else if (marker <= 0x8F)
-        *head = (struct head){ .size = 1, .children = 2u * (marker & 0x0Fu), .container = true };
+        *head = (struct head){ .size = 1, .children = (marker & 0x0Fu) << 1, .container = true };
     else if (marker <= 0x9F)
         *head = (struct head){ .size = 1, .children = marker & 0x0Fu, .container = true };
     else if (marker <= 0xBF)

@@ -8,8 +8,8 @@
 #ifndef PRESCAN_H
 #define PRESCAN_H
 
-#include "err.h"
 #include "bounds.h"
+#include "err.h"
 
 #include <stddef.h>
 #include <stdint.h>

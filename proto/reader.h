@@ -8,9 +8,9 @@
 #define READER_H
 
 #include "arena.h"
+#include "bounds.h"
 #include "err.h"
 #include "field.h"
-#include "bounds.h"
 
 #include <msgpack.h>
 

@@ -6,39 +6,46 @@
 
 /* clang-format off */
 
-/* AT: a member's offset, refused by the compiler unless the member is of the type that the row's kind reads and writes. */
-#define MEMBER(s, m)     (((struct message_##s *)0)->m)
-#define AT(s, m, type)   ((uint16_t)(offsetof(struct message_##s, m) + \
-                          0 * sizeof(char[_Generic(&MEMBER(s, m), type *: 1, default: -1)])))
+/* AT: a member's offset; the compiler refuses a member of another type than the row's kind reads. */
+#define MEMBER(s, m)   (((struct message_##s *)0)->m)
+#define AT(s, m, type) ((uint16_t)(offsetof(struct message_##s, m) + \
+                        0 * sizeof(char[_Generic(&MEMBER(s, m), type *: 1, default: -1)])))
 #define ROW(n, s, m, k, type) .name = #m, .number = n, .kind = k, .offset = AT(s, m, type)
-#define MANY(s, m, most) .count_offset = AT(s, m##_count, uint32_t), .count_max = most
+#define LIST(s, m, most)      .count_offset = AT(s, m##_count, uint32_t), .count_max = most
+#define IN(lo, hi)            .min = lo, .max = hi
 
-#define MUST true
-#define MAY  false
+#define MUST .must = true
+#define MAY  .must = false
 
 /* n: number, s: struct message_<s>, m: member, lo..hi: bound, need: MUST or MAY. */
-#define FLAG(n, s, m)                      { ROW(n, s, m, FIELD_BOOL, bool) }
-#define U32(n, s, m, lo, hi, need)         { ROW(n, s, m, FIELD_U32, uint32_t), .min = lo, .max = hi, .must = need }
-#define U64(n, s, m, lo, hi, need)         { ROW(n, s, m, FIELD_U64, uint64_t), .min = lo, .max = hi, .must = need }
-#define I32(n, s, m, lo, hi, need)         { ROW(n, s, m, FIELD_I32, int32_t), .min = lo, .max = hi, .must = need }
-#define I64(n, s, m, lo, hi, need)         { ROW(n, s, m, FIELD_I64, int64_t), .min = lo, .max = hi, .must = need }
-#define F64(n, s, m, lo, hi, need)         { ROW(n, s, m, FIELD_F64, double), .min = lo, .max = hi, .must = need }
-#define TEXT(n, s, m, bytes, need)         { ROW(n, s, m, FIELD_TEXT, const char *), .max = (bytes) - 1, .must = need }
-#define WORDS(n, s, m, bytes)              { ROW(n, s, m, FIELD_WORDS, const char *), .max = (bytes) - 1 }
-#define FIXED(n, s, m, bytes, need)        { ROW(n, s, m, FIELD_FIXED, const uint8_t *), .max = bytes, .must = need }
-#define BYTES(n, s, m, bytes)              { ROW(n, s, m, FIELD_BYTES, const uint8_t *), \
-                                             .count_offset = AT(s, m##_size, uint32_t), .max = bytes }
-#define ONE(n, s, m, of, need)             { ROW(n, s, m, FIELD_STRUCT, struct message_##of), .table = &of##_table, .must = need }
-#define STRUCTS(n, s, m, of, most, need)   { ROW(n, s, m, FIELD_STRUCT, struct message_##of *), MANY(s, m, most), \
-                                             .table = &of##_table, .must = need }
-#define TEXTS(n, s, m, bytes, most)        { ROW(n, s, m, FIELD_TEXT, const char **), MANY(s, m, most), .max = (bytes) - 1 }
-#define U32S(n, s, m, lo, hi, most)        { ROW(n, s, m, FIELD_U32, uint32_t *), MANY(s, m, most), .min = lo, .max = hi }
-#define U64S(n, s, m, lo, hi, most, need)  { ROW(n, s, m, FIELD_U64, uint64_t *), MANY(s, m, most), .min = lo, .max = hi, .must = need }
-#define I64S(n, s, m, lo, hi, most)        { ROW(n, s, m, FIELD_I64, int64_t *), MANY(s, m, most), .min = lo, .max = hi }
+#define FLAG(n, s, m)                     { ROW(n, s, m, FIELD_BOOL, bool) }
+#define U32(n, s, m, lo, hi, need)        { ROW(n, s, m, FIELD_U32, uint32_t), IN(lo, hi), need }
+#define U64(n, s, m, lo, hi, need)        { ROW(n, s, m, FIELD_U64, uint64_t), IN(lo, hi), need }
+#define I32(n, s, m, lo, hi, need)        { ROW(n, s, m, FIELD_I32, int32_t), IN(lo, hi), need }
+#define I64(n, s, m, lo, hi, need)        { ROW(n, s, m, FIELD_I64, int64_t), IN(lo, hi), need }
+#define F64(n, s, m, lo, hi, need)        { ROW(n, s, m, FIELD_F64, double), IN(lo, hi), need }
+#define TEXT(n, s, m, bytes, need)        { ROW(n, s, m, FIELD_TEXT, const char *), IN(0, (bytes) - 1), need }
+#define WORDS(n, s, m, bytes)             { ROW(n, s, m, FIELD_WORDS, const char *), IN(0, (bytes) - 1) }
+#define FIXED(n, s, m, bytes, need)       { ROW(n, s, m, FIELD_FIXED, const uint8_t *), IN(0, bytes), need }
+#define BYTES(n, s, m, bytes)             { ROW(n, s, m, FIELD_BYTES, const uint8_t *), IN(0, bytes), \
+                                            .count_offset = AT(s, m##_size, uint32_t) }
+#define ONE(n, s, m, of, need)            { ROW(n, s, m, FIELD_STRUCT, struct message_##of), \
+                                            .table = &of##_table, need }
+#define STRUCTS(n, s, m, of, most, need)  { ROW(n, s, m, FIELD_STRUCT, struct message_##of *), \
+                                            LIST(s, m, most), .table = &of##_table, need }
+#define TEXTS(n, s, m, bytes, most)       { ROW(n, s, m, FIELD_TEXT, const char **), LIST(s, m, most), \
+                                            IN(0, (bytes) - 1) }
+#define U32S(n, s, m, lo, hi, most)       { ROW(n, s, m, FIELD_U32, uint32_t *), LIST(s, m, most), \
+                                            IN(lo, hi) }
+#define U64S(n, s, m, lo, hi, most, need) { ROW(n, s, m, FIELD_U64, uint64_t *), LIST(s, m, most), \
+                                            IN(lo, hi), need }
+#define I64S(n, s, m, lo, hi, most)       { ROW(n, s, m, FIELD_I64, int64_t *), LIST(s, m, most), IN(lo, hi) }
 
 #define COUNT(rows) (sizeof(rows) / sizeof(rows)[0])
-#define TABLE(s, check) static const struct table s##_table = \
-    { .name = #s, .fields = s##_fields, .fields_count = COUNT(s##_fields), .size = sizeof(struct message_##s), .rule = check }
+#define TABLE(s, check) \
+    static const struct table s##_table = { \
+        .name = #s, .fields = s##_fields, .fields_count = COUNT(s##_fields), \
+        .size = sizeof(struct message_##s), .rule = check }
 
 #define VERSION_LAST 65535
 #define ANY          UINT64_MAX
@@ -402,7 +409,8 @@ TABLE(refused, NULL);
 
 /* ---- all, by type ---- */
 
-#define MESSAGE(type, s, frames) [MESSAGE_##type] = { MESSAGE_##type, #type, TABLES_FRAMES_##frames, &s##_table }
+#define MESSAGE(type, s, frames) \
+    [MESSAGE_##type] = { MESSAGE_##type, #type, TABLES_FRAMES_##frames, &s##_table }
 
 static const struct tables_row rows[] = {
     MESSAGE(HELLO, hello, NONE),

@@ -91,8 +91,10 @@ static enum err wire_new(void *context, bool routed, struct wire **wire, struct 
 {
     struct wire *made = calloc(1, sizeof *made);
     *wire = made;
-    if (!made)
-        return why_set(why, ERR_MEMORY, "no memory for a socket");
+    if (!made) {
+        (void)why_set(why, ERR_MEMORY, "no memory for a socket");
+        return ERR_MEMORY;
+    }
     made->routed = routed;
     (void)zmq_msg_init(&made->body);
     made->decoder = decoder_new();
@@ -276,9 +278,9 @@ static void drop_frames(const struct wire_frame *frames, uint32_t frames_count)
             frames[i].release((void *)(uintptr_t)frames[i].bytes, frames[i].hint);
 }
 
-/* A message of which a part went out cannot be taken back. Empty parts end it, one more than it had frames to come, so that the
- * receiver counts too many and refuses it. Only the lack of memory for a part leads here: ZeroMQ refuses a
- * message at its first part or not at all. */
+/* A message of which a part went out cannot be taken back. Empty parts end it, one more than its frames, so
+ * that the receiver counts too many and refuses it. Only the lack of memory for a part leads here: ZeroMQ
+ * refuses a message at its first part or not at all. */
 static void end_torn(struct wire *wire, uint32_t frames_missing)
 {
     for (uint32_t i = 0; i <= frames_missing; i++) {

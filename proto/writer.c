@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "writer.h"
 
-#include "ensure.h"
 #include "bounds.h"
+#include "ensure.h"
 #include "text.h"
 
 #include <math.h>

@@ -107,7 +107,8 @@ static enum err check_file(const struct source *source, struct why *why)
         return why_set_errno(why, ERR_FILE, "%s", place->path);
     if (!S_ISREG(now.st_mode))
         return why_set(why, ERR_FILE, "%s: is not a regular file", place->path);
-    if ((uint64_t)now.st_size != place->file_bytes || mtime_ns(&now) != place->mtime_ns)
+    if ((uint64_t)now.st_size != place->file_bytes ||
+        (place->mtime_ns != 0 && mtime_ns(&now) != place->mtime_ns))
         return why_set(why, ERR_FORMAT, "%s: changed since the job was submitted; submit it again",
                        place->path);
     return ERR_OK;

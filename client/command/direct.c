@@ -4,12 +4,14 @@
 #include "clock.h"
 #include "runtime.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { SIZES_MAX = 10, WARM_BATCHES = 3 };
 
 #define PROBE_SECONDS 0.25
+#define LONG_SECONDS  0.25 /* a batch that takes so long need not be larger */
 
 struct direct {
     const struct runtime_ops *ops;
@@ -77,12 +79,13 @@ static enum err run_batch(struct direct *direct, uint32_t batch, struct why *why
     return err;
 }
 
-enum err direct_measure(struct direct *direct, uint32_t batch, double seconds, double *rate, struct why *why)
+static enum err measure(struct direct *direct, uint32_t batch, int warm, double seconds, double *rate,
+                        struct why *why)
 {
     enum err err = batch <= direct->rows
                        ? ERR_OK
                        : why_set(why, ERR_USAGE, "a batch of %u needs as many samples", batch);
-    for (int i = 0; err == ERR_OK && i < WARM_BATCHES; i++)
+    for (int i = 0; err == ERR_OK && i < warm; i++)
         err = run_batch(direct, batch, why);
     uint64_t began = clock_monotonic_us(), samples = 0, now = began;
     while (err == ERR_OK && (samples == 0 || (double)(now - began) < seconds * 1e6)) {
@@ -94,20 +97,28 @@ enum err direct_measure(struct direct *direct, uint32_t batch, double seconds, d
     return err;
 }
 
+enum err direct_measure(struct direct *direct, uint32_t batch, double seconds, double *rate, struct why *why)
+{
+    return measure(direct, batch, WARM_BATCHES, seconds, rate, why);
+}
+
+/* Larger and larger batches, until one takes so long that its share of fixed cost is nothing, or is clearly
+ * slower. */
 enum err direct_best_batch(struct direct *direct, uint32_t *batch, struct why *why)
 {
     double rates[SIZES_MAX], best = 0.0;
     uint32_t count = 0;
+    bool more = true;
     enum err err = ERR_OK;
     *batch = direct->signature.batch_fixed;
-    if (*batch)
-        return ERR_OK;
-    for (; err == ERR_OK && count < SIZES_MAX && (1ull << count) <= direct->rows; count++) {
-        err = direct_measure(direct, 1u << count, PROBE_SECONDS, &rates[count], why);
+    while (!*batch && err == ERR_OK && more && count < SIZES_MAX && (1ull << count) <= direct->rows) {
+        uint32_t size = 1u << count;
+        err = measure(direct, size, 1, PROBE_SECONDS, &rates[count], why);
         best = rates[count] > best ? rates[count] : best;
+        more = rates[count] >= 0.9 * best && (double)size < LONG_SECONDS * rates[count];
+        count++;
     }
-    while (*batch == 0 && err == ERR_OK)
-        for (uint32_t i = 0; i < count && *batch == 0; i++)
-            *batch = rates[i] >= 0.98 * best ? 1u << i : 0;
+    for (uint32_t i = 0; i < count && err == ERR_OK && *batch == 0; i++)
+        *batch = rates[i] >= 0.98 * best ? 1u << i : 0;
     return err;
 }

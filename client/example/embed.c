@@ -4,7 +4,8 @@
  *     cc embed.c $(pkg-config --cflags --libs motley) -o embed
  *     motley up --detach && ./embed digits.onnx digits.npy answers.npy
  *
- * With only a number of samples instead of files it runs the built-in model `synthetic`: ./embed 1000 answers.npy */
+ * With only a number of samples instead of files it runs the built-in model `synthetic`: ./embed 1000
+ * answers.npy */
 #include <motley.h>
 
 #include <stdio.h>

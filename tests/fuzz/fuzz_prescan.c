@@ -4,7 +4,8 @@
 
 #include <msgpack.h>
 
-/* What passes the pre-scan, msgpack-c reads as one whole object, in memory for exactly the elements that were counted. */
+/* What passes the pre-scan, msgpack-c reads as one whole object, in memory for exactly the elements that were
+ * counted. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct prescan found;

@@ -5,7 +5,7 @@
 #define PRINT_FIELD_H
 
 #include "field.h"
-#include "limits.h"
+#include "bounds.h"
 
 #include <inttypes.h>
 #include <stdio.h>

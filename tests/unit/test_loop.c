@@ -435,6 +435,17 @@ static void a_whole_job(void **state)
     leave(&client);
 }
 
+/* With room for one result at a time nothing is read while it waits for the disk, and still all of it gets
+ * through. */
+static void a_job_through_a_narrow_store(void **state)
+{
+    struct house *house = *state;
+    close_house(house);
+    house->config.backlog_max_bytes = 1;
+    open_house(house);
+    a_whole_job(state);
+}
+
 static void the_report_has_the_devices(void **state)
 {
     struct house *house = *state;
@@ -888,6 +899,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_whole_job, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_job_through_a_narrow_store, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_report_has_the_devices, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_lost_worker_costs_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_restart_in_the_middle, set_up, tear_down),

@@ -19,9 +19,11 @@ void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *bytes, size_t size);
 
 static long allocations_left = -1; /* -1 = no end */
+static long allocations;
 
 static bool may_allocate(void)
 {
+    allocations++;
     if (allocations_left > 0)
         allocations_left--;
     return allocations_left != 0;
@@ -69,8 +71,36 @@ static void test_every_allocation_may_fail(void **state)
     arena_fini(&random.arena);
 }
 
+/* Decoding, that is: an encoded message is a fresh buffer each time. */
+static void test_a_steady_state_allocates_nothing(void **state)
+{
+    (void)state;
+    struct random_message random = { .array_max = 2000 };
+    struct decoder *decoder = decoder_new();
+    rng_init(&random.rng, 6);
+    arena_init(&random.arena, 64 << 20);
+    for (int i = 0; i < MESSAGE_TYPES; i++) {
+        const struct message *received;
+        uint8_t *body;
+        size_t size;
+        assert_int_equal(message_encode(random_message(&random, message_types[i]), &body, &size), ERR_OK);
+        for (int turn = 0; turn < 5; turn++) {
+            allocations = 0;
+            assert_int_equal(decoder_decode(decoder, body, size, &received, NULL), ERR_OK);
+            assert_true(turn < 2 || allocations == 0);
+        }
+        free(body);
+        arena_reset(&random.arena);
+    }
+    decoder_free(&decoder);
+    arena_fini(&random.arena);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_every_allocation_may_fail) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_allocation_may_fail),
+        cmocka_unit_test(test_a_steady_state_allocates_nothing),
+    };
     return cmocka_run_group_tests_name("messages_memory", tests, NULL, NULL);
 }
