@@ -12,6 +12,10 @@ find_package(Threads REQUIRED)
 
 pkg_check_modules(ZMQ REQUIRED IMPORTED_TARGET libzmq>=4.3.4)
 pkg_search_module(MSGPACK REQUIRED IMPORTED_TARGET msgpack-c>=4.0 msgpack>=3.3)   # renamed in its release 6
+# Debian 13's package file names a folder "include", relative to nothing.
+get_target_property(msgpack_folders PkgConfig::MSGPACK INTERFACE_INCLUDE_DIRECTORIES)
+list(FILTER msgpack_folders INCLUDE REGEX "^/")
+set_target_properties(PkgConfig::MSGPACK PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${msgpack_folders}")
 pkg_check_modules(UUID REQUIRED IMPORTED_TARGET uuid)
 pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
 pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3>=3.35)

@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint64_t TALLY_EVERY_US = 1000 * 1000;
+/* What a crash may cost the report, against rows in the journal: a job of few slots is kept up to date, one
+ * of many every second. */
+static const uint64_t TALLY_SHARE_US = 20 * 1000;
+static const uint64_t TALLY_MOST_US = 1000 * 1000;
 
 /* Without memory for a record of what happened nothing may be acknowledged, which is the store's own
  * emergency too. */
@@ -182,12 +185,17 @@ static void post_accounts(struct coordinator *coordinator, struct record *record
     post_summary(coordinator, record);
 }
 
+static bool is_tally_due(const struct coordinator *coordinator, const struct record *record)
+{
+    uint64_t every_us = record->shares_count * TALLY_SHARE_US;
+    return coordinator->now_us - record->told_us >= (every_us < TALLY_MOST_US ? every_us : TALLY_MOST_US);
+}
+
 void ledger_tallies(struct coordinator *coordinator)
 {
     for (size_t i = 0; i < jobs_count(coordinator->jobs); i++) {
         struct record *record = jobs_at(coordinator->jobs, i);
-        if (record->state == RECORD_RUNNING && !record->closing &&
-            coordinator->now_us - record->told_us >= TALLY_EVERY_US)
+        if (record->state == RECORD_RUNNING && !record->closing && is_tally_due(coordinator, record))
             post_accounts(coordinator, record);
     }
 }
@@ -255,9 +263,9 @@ static void on_failed(struct coordinator *coordinator, struct record *record)
     sched_job_look(coordinator->sched, record->number, &look);
     const char *last =
         record->failures_count ? record->failures[record->failures_count - 1].reason : "unknown";
-    snprintf(reason, sizeof reason, "%llu samples failed, and %llu were allowed to; the last one: %.400s",
-             (unsigned long long)look.failed,
-             (unsigned long long)record_failures_max(jobs_spec(coordinator->jobs, record)), last);
+    unsigned long long failed = look.failed, most = record_failures_max(jobs_spec(coordinator->jobs, record));
+    snprintf(reason, sizeof reason, "%llu sample%s failed, where %llu may; the last one: %.400s", failed,
+             failed == 1 ? "" : "s", most, last);
     coordinator_forget(coordinator, record->number);
     ledger_close(coordinator, record, RECORD_FAILED, reason);
 }

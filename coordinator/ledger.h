@@ -24,7 +24,7 @@ void ledger_job_state(struct coordinator *coordinator, const struct sched_action
 void ledger_close(struct coordinator *coordinator, struct record *record, enum record_state end,
                   const char *reason);
 
-/* Post the accounting of running jobs that changed, at most once a second for each. */
+/* Post the accounting of running jobs that changed, often for few slots, once a second for many. */
 void ledger_tallies(struct coordinator *coordinator);
 
 /* Something the store reported. */

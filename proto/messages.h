@@ -371,7 +371,7 @@ struct message_submit {
                                   default is 0.05 */
 };
 
-/* Ask for a view. The reply's payload is one frame of JSON with the keys of docs/json.md. */
+/* Ask for a view. The reply's payload is one frame of JSON. */
 struct message_view {
     uint64_t request;
     const char *what;  /* status, jobs, job, report, workers, worker, models, model, events */

@@ -53,7 +53,8 @@ static enum err post_piece(struct upload *upload, uint64_t at, size_t step, stru
 static enum err collect_piece(struct upload *upload, struct why *why)
 {
     struct answer answer;
-    uint64_t deadline = clock_monotonic_us() + upload->connection->timeout_us;
+    /* The last piece is answered when the whole was verified and synced: allow for a disk of 20 MB/s. */
+    uint64_t deadline = clock_monotonic_us() + upload->connection->timeout_us + upload->size / 20;
     enum err err = connection_collect(upload->connection, deadline, &answer, why);
     if (err == ERR_OK && answer.code != ERR_OK)
         err = why_set(why, answer.code, "%s", answer.text);

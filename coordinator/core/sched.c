@@ -9,6 +9,7 @@
 
 static const uint64_t CHUNK_CAP_US = 2000000, CHUNK_COST_US = 100, LEASE_FLOOR_US = 5000000,
                       LEASE_UNKNOWN_US = 60000000;
+enum { ATTEMPT_BITS = 40 }; /* attempts in a term */
 static const double LEASE_STRETCH =
     4.0; /* a lease expires this many expected durations after its expected end */
 static const uint32_t FAILURES_OF_ONE = 2; /* a single sample that failed this often is at fault itself */
@@ -25,6 +26,7 @@ struct sched *sched_new(const struct sched_config *config, uint64_t term)
     sched->config.chunk_cost_us = config->chunk_cost_us ? config->chunk_cost_us : CHUNK_COST_US;
     sched->config.lease_floor_us = config->lease_floor_us ? config->lease_floor_us : LEASE_FLOOR_US;
     sched->term = term;
+    sched->attempt = term << ATTEMPT_BITS; /* so that an attempt's number is unique over all terms */
     sched->look_again_us = UINT64_MAX;
     heap_init(&sched->expiry);
     return sched;
@@ -608,7 +610,7 @@ static void on_returned(struct sched *sched, const struct sched_event *event)
     const struct worker *worker = &sched->workers[event->worker];
     for (uint32_t i = 0; i < worker->slots_count; i++) {
         struct slot *slot = worker->slots[i];
-        struct lease *lease = slot_lease_find(slot, event->term, event->attempt);
+        struct lease *lease = slot_lease_named(slot, event->attempt);
         if (!lease)
             continue;
         struct lease copy = *lease;

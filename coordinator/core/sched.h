@@ -158,7 +158,8 @@ struct sched_actions {
 
 struct sched;
 
-/* NULL when out of memory. term: of this coordinator's life; attempts are unique within it. */
+/* NULL when out of memory. term: of this coordinator's life, below 2^23; an attempt's number is unique over
+ * all terms. */
 struct sched *sched_new(const struct sched_config *config, uint64_t term);
 void sched_free(struct sched **sched);
 

@@ -103,6 +103,14 @@ struct lease *slot_lease_find(const struct slot *slot, uint64_t term, uint64_t a
     return NULL;
 }
 
+struct lease *slot_lease_named(const struct slot *slot, uint64_t attempt)
+{
+    for (uint32_t i = 0; i < slot->leases_count; i++)
+        if (slot->leases[i].attempt == attempt)
+            return &slot->leases[i];
+    return NULL;
+}
+
 struct lease *slot_lease_push(struct slot *slot, const struct lease *lease)
 {
     ENSURE(slot->leases_count < slot->info.window);

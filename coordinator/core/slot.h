@@ -74,6 +74,8 @@ bool slot_overdue(const struct slot *slot);
 bool slot_has_room(const struct slot *slot);
 
 struct lease *slot_lease_find(const struct slot *slot, uint64_t term, uint64_t attempt);
+/* By its number alone, which is unique over all terms; for words that do not carry the term. */
+struct lease *slot_lease_named(const struct slot *slot, uint64_t attempt);
 struct lease *slot_lease_push(struct slot *slot, const struct lease *lease);
 void slot_lease_drop(struct slot *slot, struct lease *lease);
 

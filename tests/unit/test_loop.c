@@ -616,7 +616,41 @@ static void too_many_failures_fail_the_job(void **state)
     join(&worker, house, "w1", 7);
     work(&worker, 0, 13);
     wait_until(&client, "last", "state", "failed");
-    assert_true(job_says(&client, "last", "reason", "1 samples failed"));
+    assert_true(job_says(&client, "last", "reason", "1 sample failed"));
+    leave(&worker);
+    leave(&client);
+}
+
+static void no_samples_are_done_at_once(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 };
+    char path[300];
+    snprintf(path, sizeof path, "%s/answers.npy", house->dir);
+    greet_client(&client, house, true);
+    struct message message = submission(0, path, 1);
+    assert_int_equal(submit(&client, &message)->code, ERR_OK);
+    wait_until(&client, "last", "state", "done");
+    check_answers(path, 0, UINT64_MAX);
+    leave(&client);
+}
+
+static void an_output_that_cannot_be_written_fails_the_job(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 }, worker = { 0 };
+    char folder[300], path[400];
+    snprintf(folder, sizeof folder, "%s/out", house->dir);
+    snprintf(path, sizeof path, "%s/answers.npy", folder);
+    assert_int_equal(file_make_dirs(folder, 0700, NULL), ERR_OK);
+    greet_client(&client, house, true);
+    struct message message = submission(10, path, 1);
+    assert_int_equal(submit(&client, &message)->code, ERR_OK);
+    assert_int_equal(rmdir(folder), 0); /* it was there when the job was accepted */
+    join(&worker, house, "w1", 7);
+    work(&worker, 0, UINT64_MAX);
+    wait_until(&client, "last", "state", "failed");
+    assert_true(job_says(&client, "last", "reason", "the output cannot be written: "));
     leave(&worker);
     leave(&client);
 }
@@ -905,6 +939,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_restart_in_the_middle, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_poison_sample_is_set_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(too_many_failures_fail_the_job, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_samples_are_done_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_output_that_cannot_be_written_fails_the_job, set_up, tear_down),
         cmocka_unit_test_setup_teardown(forged_results_do_not_count, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cancelled_jobs_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_submissions_are_refused, set_up, tear_down),
