@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 enum { COMPLAINTS_LOGGED = 5 };
-static const uint64_t SECOND_US = 1000 * 1000;
+static const uint64_t SECOND_US = 1000000;
 
 void coordinator_wake(struct coordinator *coordinator) { coordinator->now_us = clock_monotonic_us(); }
 

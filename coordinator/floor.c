@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Silence is looked for this often: who would be found silent too long at the next look is found now. */
-static const uint64_t LOOK_US = 100 * 1000;
+static const uint64_t LOOK_US = 100000;
 
 static struct worker *worker_of(const struct coordinator *coordinator, const struct wire_in *in)
 {

@@ -12,8 +12,8 @@
 
 /* What a crash may cost the report, against rows in the journal: a job of few slots is kept up to date, one
  * of many every second. */
-static const uint64_t TALLY_SHARE_US = 20 * 1000;
-static const uint64_t TALLY_MOST_US = 1000 * 1000;
+static const uint64_t TALLY_SHARE_US = 20000;
+static const uint64_t TALLY_MOST_US = 1000000;
 
 /* Without memory for a record of what happened nothing may be acknowledged, which is the store's own
  * emergency too. */

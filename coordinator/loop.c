@@ -23,8 +23,9 @@ enum {
     IDLE_MS = 1000,
     CONTEXT_SOCKETS = 1023,
 };
-static const uint64_t SILENCE_US = 3 * 1000 * 1000;
-static const uint64_t STALL_US = 1000 * 1000;
+static const uint64_t SILENCE_US = 3000000;
+static const uint64_t STALL_US = 2000000; /* more than an idle turn takes */
+static const uint64_t SWEEP_US = 100000;
 static const uint64_t BACKLOG_BYTES = 64ull << 20;
 static const uint64_t FETCHING_BYTES = 48ull << 20;
 
@@ -163,10 +164,10 @@ static void sweep(struct loop *loop)
 {
     struct coordinator *coordinator = &loop->coordinator;
     uint64_t passed_us = coordinator->now_us - loop->swept_us;
-    if (passed_us < SWEEP_MS * 1000)
+    if (passed_us < SWEEP_US)
         return;
     loop->swept_us = coordinator->now_us;
-    if (passed_us > STALL_US + IDLE_MS * 1000)
+    if (passed_us > STALL_US)
         floor_excuse(coordinator);
     else
         floor_listen(coordinator);

@@ -179,7 +179,7 @@ static enum err serve(const struct settings *settings, struct why *why)
 
 static enum err act(int argc, char **argv, struct why *why)
 {
-    struct settings settings = { .heartbeat_us = 500 * 1000, .silence_us = 3 * 1000 * 1000 };
+    struct settings settings = { .heartbeat_us = 500000, .silence_us = 3000000 };
     enum log_level level = LOG_INFO;
     enum err err = read_options(argc, argv, &settings, why);
     if (err || settings.helped)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint64_t AGAIN_US = 1000 * 1000;
+static const uint64_t AGAIN_US = 1000000;
 
 static int by_first(const void *a, const void *b)
 {

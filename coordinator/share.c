@@ -121,11 +121,11 @@ static bool parse_key(struct share *share, const char *key)
 {
     for (int i = 0; i < UUID_BYTES; i++) {
         unsigned byte;
-        if (sscanf(key + 2 * i, "%2x", &byte) != 1)
+        if (sscanf(key + (size_t)2 * i, "%2x", &byte) != 1)
             return false;
         share->worker[i] = (uint8_t)byte;
     }
-    return sscanf(key + 2 * UUID_BYTES, "/%u", &share->slot) == 1;
+    return sscanf(key + (size_t)2 * UUID_BYTES, "/%u", &share->slot) == 1;
 }
 
 static enum err unpack(struct share *share, const uint8_t *value, size_t size)

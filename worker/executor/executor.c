@@ -180,7 +180,10 @@ static void *serve(void *argument)
 static enum err start_thread(struct executor *executor, struct why *why)
 {
     sigset_t all, before;
+    const int own[] = { SIGBUS, SIGSEGV, SIGFPE, SIGILL };
     sigfillset(&all);
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        sigdelset(&all, own[i]);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int failed = pthread_create(&executor->thread, NULL, serve, executor);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
