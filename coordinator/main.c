@@ -41,6 +41,7 @@ static void catch_signals(void)
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is then an error of the write, which the store waits out */
 }
 
 /* A worker is a descriptor, and a thousand of them pass the usual soft limit. */

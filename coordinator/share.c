@@ -119,9 +119,9 @@ enum err share_pack(const struct share *share, const struct tally *tally, uint8_
 
 static bool parse_key(struct share *share, const char *key)
 {
-    for (int i = 0; i < UUID_BYTES; i++) {
+    for (size_t i = 0; i < UUID_BYTES; i++) {
         unsigned byte;
-        if (sscanf(key + (size_t)2 * i, "%2x", &byte) != 1)
+        if (sscanf(key + 2 * i, "%2x", &byte) != 1)
             return false;
         share->worker[i] = (uint8_t)byte;
     }

@@ -33,6 +33,7 @@ struct job {
     enum sched_job_state state;
     struct ranges ready, claimed;
     uint64_t done, failed; /* durable */
+    bool inherited;        /* some of them settled under an earlier coordinator */
     uint64_t settling;     /* claimed, not durable yet */
     uint64_t suspect_samples;
     uint32_t suspects_count, suspects_capacity;

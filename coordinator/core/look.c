@@ -50,26 +50,54 @@ static double best_rate(const struct slot *slot, const struct slot_model *model)
     return best;
 }
 
-/* Water-filling over the slots that took part, each from when it was there and had loaded the model, counted
- * from the job's start. It adds a tree of its own: looks must not touch the pools. */
-static uint64_t bound_us(const struct sched *sched, const struct job *job)
+/* A slot that took part: from when it was there and had loaded the model until it was lost, counted from the
+ * job's start. */
+struct part {
+    double start_us, stop_us, rate;
+};
+
+static uint32_t parts_of(const struct sched *sched, const struct job *job, struct part *parts)
 {
-    struct fill fill;
-    fill_init(&fill);
     uint32_t count = 0;
-    struct fill_slot *nodes = calloc(job->tallies_count + 1, sizeof *nodes);
-    for (uint32_t i = 0; nodes && i < job->tallies_count; i++) {
+    for (uint32_t i = 0; i < job->tallies_count; i++) {
         const struct slot *slot = sched->slots[job->tallies[i]->slot - 1];
         const struct slot_model *model = slot_model_find(slot, job->model);
         if (!model || model->curve.batches == 0)
             continue;
-        double start = slot->up_us > job->added_us ? (double)(slot->up_us - job->added_us) : 0;
-        nodes[count] = (struct fill_slot){ .id = slot->id };
-        fill_set(&fill, &nodes[count++], start + (double)model->load_us, best_rate(slot, model));
+        double added = (double)job->added_us, up = (double)slot->up_us, down = (double)slot->down_us;
+        parts[count++] = (struct part){ .start_us = (up > added ? up - added : 0) + (double)model->load_us,
+                                        .stop_us = slot->up ? FILL_NEVER : down - added,
+                                        .rate = best_rate(slot, model) };
     }
-    double finish = count ? fill_finish_us(&fill, 0, (double)job->samples) : 0;
-    free(nodes);
-    return finish > 0 && finish < 9e18 ? (uint64_t)finish : 0;
+    return count;
+}
+
+static double done_by(const struct part *parts, uint32_t count, double time_us)
+{
+    double done = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        double end = time_us < parts[i].stop_us ? time_us : parts[i].stop_us;
+        done += end > parts[i].start_us ? parts[i].rate * (end - parts[i].start_us) : 0;
+    }
+    return done;
+}
+
+/* The least T by which the parts could have run all samples, by bisection; 0 if it cannot be known: nobody
+ * has shown anything, or a part of the work was done under an earlier coordinator. */
+static uint64_t bound_us(const struct sched *sched, const struct job *job)
+{
+    struct part *parts = job->inherited ? NULL : calloc(job->tallies_count + 1, sizeof *parts);
+    if (!parts)
+        return 0;
+    uint32_t count = parts_of(sched, job, parts);
+    double low = 0, high = 1e15, samples = (double)job->samples;
+    bool known = done_by(parts, count, high) >= samples && job->samples > 0;
+    for (int i = 0; known && i < 100; i++) {
+        double middle = low + (high - low) / 2;
+        *(done_by(parts, count, middle) < samples ? &low : &high) = middle;
+    }
+    free(parts);
+    return known ? (uint64_t)high : 0;
 }
 
 bool sched_job_look(const struct sched *sched, uint64_t id, struct sched_job_look *look)

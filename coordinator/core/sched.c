@@ -301,6 +301,7 @@ static void on_settled_range(struct sched *sched, const struct sched_event *even
         return;
     while (job_claim(job, first, end, &low, &count)) {
         job->settling -= count;
+        job->inherited = true;
         *(event->settled.failed ? &job->failed : &job->done) += count;
         first = low + count;
     }
@@ -351,6 +352,7 @@ static void on_worker_down(struct sched *sched, const struct sched_event *event)
         struct slot *slot = worker->slots[i];
         lose_leases(sched, slot);
         slot->up = false;
+        slot->down_us = sched->now_us;
         for (uint32_t k = 0; k < slot->models_count; k++)
             slot->models[k]->state = SLOT_MODEL_UNLOADED;
         unsit(sched, slot);

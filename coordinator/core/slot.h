@@ -41,7 +41,7 @@ struct slot {
     uint32_t worker, index;
     struct sched_slot_info info;
     bool up;
-    uint64_t up_us;
+    uint64_t up_us, down_us; /* step times of its last coming and going */
     uint32_t leases_count;
     struct lease *leases; /* info.window of them, oldest first */
     double busy_until_us; /* expected end of all leases; 0 when idle */
