@@ -40,8 +40,14 @@ static void catch_signals(void)
     struct sigaction action = { .sa_handler = on_signal };
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+}
+
+/* Broken pipes and limits on file sizes are then errors of the write; the store waits the latter out like a
+ * full disk. */
+static void ignore_signals(void)
+{
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is then an error of the write, which the store waits out */
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 /* A worker is a descriptor, and a thousand of them pass the usual soft limit. */
@@ -163,6 +169,7 @@ static enum err serve(const struct settings *settings, struct why *why)
                                         .silence_us = settings->silence_us };
     struct loop *loop;
     raise_limits();
+    ignore_signals();
     if (settings->supervised)
         follow_parent();
     enum err err = loop_new(&config, &loop, why);

@@ -4,8 +4,8 @@
 #ifndef PRINT_FIELD_H
 #define PRINT_FIELD_H
 
-#include "field.h"
 #include "bounds.h"
+#include "field.h"
 
 #include <inttypes.h>
 #include <stdio.h>

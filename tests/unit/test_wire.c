@@ -307,7 +307,8 @@ static void test_a_killed_process_is_told(void **state)
 }
 
 /* Clients come and go, so that file descriptors are used again and events and messages cross: each peer that
- * spoke is told as lost, and only after it left. A client says who it is in its BYE; the server answers nothing. */
+ * spoke is told as lost, and only after it left. A client says who it is in its BYE; the server answers
+ * nothing. */
 enum { CLIENTS = 400, CLIENTS_OPEN_MAX = 8 };
 
 struct churn {
