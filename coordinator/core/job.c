@@ -176,8 +176,9 @@ struct tally *job_tally(struct job *job, uint32_t slot, bool make)
         return NULL;
     if (job->tallies_count == job->tallies_capacity) {
         job->tallies_capacity = job->tallies_capacity ? 2 * job->tallies_capacity : 8;
-        job->tallies = realloc(job->tallies, job->tallies_capacity * sizeof *job->tallies);
-        ENSURE(job->tallies);
+        struct job_tally **grown = realloc(job->tallies, job->tallies_capacity * sizeof *grown);
+        ENSURE(grown);
+        job->tallies = grown;
     }
     memmove(&job->tallies[low + 1], &job->tallies[low], (job->tallies_count - low) * sizeof *job->tallies);
     job->tallies[low] = calloc(1, sizeof **job->tallies);

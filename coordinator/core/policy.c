@@ -107,6 +107,7 @@ uint32_t policy_chunk(const struct policy_slot *slot, const struct policy_limits
 double policy_end_us(const struct policy_slot *slot, const struct policy_limits *limits, uint64_t n)
 {
     uint32_t best = policy_best_batch(slot, limits);
+    ENSURE(best > 0);
     uint64_t whole = n / best, rest = n % best;
     uint32_t runs = policy_padded(slot, best), tail = policy_padded(slot, (uint32_t)rest);
     double end_us = slot->start_us + (double)whole * time_us(slot, runs ? runs : best);

@@ -106,8 +106,9 @@ void sched_emit(struct sched *sched, const struct sched_action *action)
         sched->outbox_first = sched->outbox_count = 0;
     if (sched->outbox_count == sched->outbox_capacity) {
         sched->outbox_capacity = sched->outbox_capacity ? 2 * sched->outbox_capacity : 64;
-        sched->outbox = realloc(sched->outbox, sched->outbox_capacity * sizeof *sched->outbox);
-        ENSURE(sched->outbox);
+        struct sched_action *grown = realloc(sched->outbox, sched->outbox_capacity * sizeof *grown);
+        ENSURE(grown);
+        sched->outbox = grown;
     }
     sched->outbox[sched->outbox_count++] = *action;
 }
@@ -400,10 +401,12 @@ static void on_worker_up(struct sched *sched, const struct sched_event *event)
         return;
     worker->up = true;
     for (uint32_t i = 0; i < worker->slots_count; i++) {
-        worker->slots[i]->up = true;
-        worker->slots[i]->up_us = sched->now_us;
-        sched_refresh(sched, worker->slots[i]);
-        sched_ask(sched, worker->slots[i]);
+        struct slot *slot = worker->slots[i];
+        ENSURE(slot);
+        slot->up = true;
+        slot->up_us = sched->now_us;
+        sched_refresh(sched, slot);
+        sched_ask(sched, slot);
     }
 }
 
