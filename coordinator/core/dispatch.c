@@ -30,7 +30,7 @@ static void grant(struct sched *sched, struct slot_model *model, struct job *job
     slot_lease_push(slot, &lease);
     slot->latest = model;
     slot_expect(slot, sched->now_us);
-    sched_refresh(sched, slot);
+    state_refresh(sched, slot);
 
     struct tally *tally = job_tally(job, slot->id, true);
     tally->first_us = tally->first_us ? tally->first_us : sched->now_us;
@@ -39,10 +39,10 @@ static void grant(struct sched *sched, struct slot_model *model, struct job *job
     if (job->state == SCHED_JOB_QUEUED) {
         job->state = SCHED_JOB_RUNNING;
         job->started_us = sched->now_us;
-        sched_emit(sched,
+        state_emit(sched,
                    &(struct sched_action){ .type = SCHED_JOB_STATE, .job = job->id, .state = job->state });
     }
-    sched_emit(sched, &(struct sched_action){ .type = SCHED_LEASE,
+    state_emit(sched, &(struct sched_action){ .type = SCHED_LEASE,
                                               .worker = slot->worker,
                                               .slot = slot->index,
                                               .job = job->id,
@@ -86,7 +86,7 @@ static bool give_suspect(struct sched *sched, struct slot_model *model, struct j
 static bool probe(struct sched *sched, struct slot_model *model, struct job *job)
 {
     struct policy_slot view = slot_policy(model->slot, model, sched->now_us);
-    struct policy_limits limits = sched_limits(sched, job);
+    struct policy_limits limits = state_limits(sched, job);
     return model->slot->leases_count == 0 &&
            grant_ready(sched, model, job, policy_best_batch(&view, &limits));
 }
@@ -98,7 +98,7 @@ static bool give_ready(struct sched *sched, struct slot_model *model, struct job
     if (!curve_known(&model->curve))
         return probe(sched, model, job);
     struct policy_slot view = slot_policy(model->slot, model, sched->now_us);
-    struct policy_limits limits = sched_limits(sched, job);
+    struct policy_limits limits = state_limits(sched, job);
     double finish_us =
         fill_finish_us(&sched->pools[job->model].fill, (double)sched->now_us, (double)job->ready.samples);
     uint32_t most = policy_chunk(&view, &limits, job->ready.samples, finish_us);
@@ -122,7 +122,7 @@ static void load(struct sched *sched, struct slot_model *model, const struct job
     if (loading_something(model->slot))
         return;
     model->state = SLOT_MODEL_LOADING;
-    sched_emit(sched, &(struct sched_action){ .type = SCHED_LOAD,
+    state_emit(sched, &(struct sched_action){ .type = SCHED_LOAD,
                                               .worker = model->slot->worker,
                                               .slot = model->slot->index,
                                               .job = job->id });
@@ -178,7 +178,7 @@ static void ask_all(struct sched *sched)
 /* Of the slots that could start soonest, the one that would end the rest of the job first. */
 static struct slot_model *earliest(const struct sched *sched, const struct job *job)
 {
-    struct policy_limits limits = sched_limits(sched, job);
+    struct policy_limits limits = state_limits(sched, job);
     const struct fill *fill = &sched->pools[job->model].fill;
     struct slot_model *best = NULL;
     double best_us = FILL_NEVER;
@@ -204,7 +204,7 @@ static void place_leftovers(struct sched *sched, struct job *job)
             (!curve_known(&model->curve) && model->slot->leases_count > 0))
             return; /* it is worth waiting for it, or nobody is there */
         struct policy_slot view = slot_policy(model->slot, model, sched->now_us);
-        struct policy_limits limits = sched_limits(sched, job);
+        struct policy_limits limits = state_limits(sched, job);
         if (!grant_ready(sched, model, job, policy_best_batch(&view, &limits)))
             return;
     }
@@ -216,7 +216,7 @@ static void place_leftovers(struct sched *sched, struct job *job)
 static double shared_end_us(const struct sched *sched, const struct slot_model *thief,
                             const struct lease *lease, const struct slot_model *victim)
 {
-    struct policy_limits limits = sched_limits(sched, NULL);
+    struct policy_limits limits = state_limits(sched, NULL);
     struct policy_slot view = slot_policy(thief->slot, thief, sched->now_us);
     double start = view.start_us + RECALL_TRIP_US, rate = policy_rate(&view, &limits);
     double alpha = thief->curve.scale * thief->curve.alpha_us;
@@ -244,7 +244,7 @@ static bool recall_for(struct sched *sched, const struct slot_model *thief, cons
         if (shared_end_us(sched, thief, lease, victim) - now > RECALL_GAIN * left_us)
             continue;
         lease->recalled = true;
-        sched_emit(sched, &(struct sched_action){ .type = SCHED_RECALL,
+        state_emit(sched, &(struct sched_action){ .type = SCHED_RECALL,
                                                   .worker = slot->worker,
                                                   .slot = slot->index,
                                                   .job = lease->job,

@@ -102,7 +102,7 @@ static uint64_t bound_us(const struct sched *sched, const struct job *job)
 
 bool sched_job_look(const struct sched *sched, uint64_t id, struct sched_job_look *look)
 {
-    const struct job *job = sched_find_job(sched, id);
+    const struct job *job = state_find_job(sched, id);
     if (!job)
         return false;
     *look = (struct sched_job_look){
@@ -128,14 +128,14 @@ bool sched_job_look(const struct sched *sched, uint64_t id, struct sched_job_loo
 
 const struct tally *sched_tally(const struct sched *sched, uint64_t id, uint32_t worker, uint32_t index)
 {
-    struct job *job = sched_find_job(sched, id);
-    const struct slot *slot = sched_find_slot(sched, worker, index);
+    struct job *job = state_find_job(sched, id);
+    const struct slot *slot = state_find_slot(sched, worker, index);
     return job && slot ? job_tally(job, slot->id, false) : NULL;
 }
 
 bool sched_slot_look(const struct sched *sched, uint32_t worker, uint32_t index, struct sched_slot_look *look)
 {
-    const struct slot *slot = sched_find_slot(sched, worker, index);
+    const struct slot *slot = state_find_slot(sched, worker, index);
     if (!slot)
         return false;
     *look = (struct sched_slot_look){ .up = slot->up,
@@ -147,7 +147,7 @@ bool sched_slot_look(const struct sched *sched, uint32_t worker, uint32_t index,
     if (!model)
         return true;
     struct policy_slot view = slot_policy(slot, model, sched->now_us);
-    struct policy_limits limits = sched_limits(sched, NULL);
+    struct policy_limits limits = state_limits(sched, NULL);
     look->alpha_us = model->curve.scale * model->curve.alpha_us;
     look->beta_us = model->curve.scale * model->curve.beta_us;
     look->error = model->curve.error;

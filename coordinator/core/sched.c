@@ -7,11 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint64_t CHUNK_CAP_US = 2000000, CHUNK_COST_US = 100, LEASE_FLOOR_US = 5000000,
-                      LEASE_UNKNOWN_US = 60000000;
-enum { ATTEMPT_BITS = 40 }; /* attempts in a term */
-static const double LEASE_STRETCH =
-    4.0; /* a lease expires this many expected durations after its expected end */
+static const uint64_t CHUNK_CAP_US = 2000000, CHUNK_COST_US = 100, LEASE_FLOOR_US = 5000000;
+enum { ATTEMPT_BITS = 40 };                /* attempts in a term */
 static const uint32_t FAILURES_OF_ONE = 2; /* a single sample that failed this often is at fault itself */
 
 /* ---- tables ---- */
@@ -54,163 +51,9 @@ void sched_free(struct sched **sched_p)
     *sched_p = NULL;
 }
 
-/* Grow *table so that it has count zeroed entries at least. The caller bounds count. */
-static void grow(void **table, uint32_t *have, uint32_t count, size_t size)
-{
-    if (count <= *have)
-        return;
-    uint32_t want = *have * 2 > count ? *have * 2 : count;
-    char *grown = realloc(*table, want * size);
-    ENSURE(grown);
-    memset(grown + *have * size, 0, (want - *have) * size);
-    *table = grown;
-    *have = want;
-}
-
-static uint32_t job_index(const struct sched *sched, uint64_t id)
-{
-    uint32_t low = 0, high = sched->jobs_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (sched->jobs[middle]->id < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-struct job *sched_find_job(const struct sched *sched, uint64_t id)
-{
-    uint32_t at = job_index(sched, id);
-    return at < sched->jobs_count && sched->jobs[at]->id == id ? sched->jobs[at] : NULL;
-}
-
-struct slot *sched_find_slot(const struct sched *sched, uint32_t worker, uint32_t index)
-{
-    if (worker >= sched->workers_count || index >= sched->workers[worker].slots_count)
-        return NULL;
-    return sched->workers[worker].slots[index];
-}
-
-struct policy_limits sched_limits(const struct sched *sched, const struct job *job)
-{
-    return (struct policy_limits){ .chunk_cap_us = (double)sched->config.chunk_cap_us,
-                                   .chunk_cost_us = (double)sched->config.chunk_cost_us,
-                                   .batch = job ? job->batch : 0 };
-}
-
-void sched_emit(struct sched *sched, const struct sched_action *action)
-{
-    if (sched->outbox_first == sched->outbox_count)
-        sched->outbox_first = sched->outbox_count = 0;
-    if (sched->outbox_count == sched->outbox_capacity) {
-        sched->outbox_capacity = sched->outbox_capacity ? 2 * sched->outbox_capacity : 64;
-        struct sched_action *grown = realloc(sched->outbox, sched->outbox_capacity * sizeof *grown);
-        ENSURE(grown);
-        sched->outbox = grown;
-    }
-    sched->outbox[sched->outbox_count++] = *action;
-}
-
-static void drain(struct sched *sched, struct sched_actions *out)
-{
-    size_t left = sched->outbox_count - sched->outbox_first;
-    out->count = left < SCHED_ACTIONS_MAX ? left : SCHED_ACTIONS_MAX;
-    if (out->count > 0)
-        memcpy(out->at, sched->outbox + sched->outbox_first, out->count * sizeof *out->at);
-    sched->outbox_first += out->count;
-}
-
-/* ---- slots ---- */
-
-static void refresh_expiry(struct sched *sched, struct slot *slot)
-{
-    const struct lease *lease = slot->leases_count ? &slot->leases[0] : NULL;
-    if (!slot->up || !lease || lease->expired) {
-        heap_remove(&sched->expiry, &slot->expiry);
-        return;
-    }
-    const struct slot_model *model = slot_model_find(slot, lease->model);
-    uint64_t floor_us = curve_known(&model->curve) ? sched->config.lease_floor_us : LEASE_UNKNOWN_US;
-    double late_us = LEASE_STRETCH * (lease->end_us - lease->start_us);
-    late_us = late_us > (double)floor_us ? late_us : (double)floor_us;
-    double at = lease->end_us + late_us;
-    heap_set(&sched->expiry, &slot->expiry, at < 9e18 ? (uint64_t)at : UINT64_MAX - 1);
-}
-
-void sched_refresh(struct sched *sched, struct slot *slot)
-{
-    struct policy_limits limits = sched_limits(sched, NULL);
-    for (uint32_t i = 0; i < slot->models_count; i++) {
-        struct slot_model *model = slot->models[i];
-        struct fill *fill = &sched->pools[model->model].fill;
-        if (slot->up && !slot_overdue(slot) && model->state == SLOT_MODEL_READY) {
-            struct policy_slot view = slot_policy(slot, model, 0);
-            fill_set(fill, &model->fill, slot->busy_until_us, policy_rate(&view, &limits));
-        } else {
-            fill_remove(fill, &model->fill);
-        }
-    }
-    refresh_expiry(sched, slot);
-}
-
-static void unsit(struct sched *sched, struct slot *slot)
-{
-    if (!slot->sitting)
-        return;
-    *(slot->previous_sitting ? &slot->previous_sitting->next_sitting : &sched->sitting_first) =
-        slot->next_sitting;
-    *(slot->next_sitting ? &slot->next_sitting->previous_sitting : &sched->sitting_last) =
-        slot->previous_sitting;
-    slot->sitting = false;
-}
-
-void sched_ask(struct sched *sched, struct slot *slot)
-{
-    unsit(sched, slot);
-    if (slot->asking || !slot_has_room(slot))
-        return;
-    slot->asking = true;
-    slot->next_asking = NULL;
-    *(sched->asking_last ? &sched->asking_last->next_asking : &sched->asking_first) = slot;
-    sched->asking_last = slot;
-}
-
-void sched_wake(struct sched *sched)
-{
-    while (sched->sitting_first)
-        sched_ask(sched, sched->sitting_first);
-}
-
-/* ---- settling ---- */
-
-static uint32_t settle_new(struct sched *sched, const struct settle *settle)
-{
-    if (sched->settles_free == 0) {
-        uint32_t from = sched->settles_count;
-        grow((void **)&sched->settles, &sched->settles_count, from + 1, sizeof *sched->settles);
-        for (uint32_t i = sched->settles_count; i > from; i--) {
-            sched->settles[i - 1].next_free = sched->settles_free;
-            sched->settles_free = i;
-        }
-    }
-    uint32_t at = sched->settles_free - 1;
-    sched->settles_free = sched->settles[at].next_free;
-    sched->settles[at] = *settle;
-    sched->settles[at].used = true;
-    return at;
-}
-
-static void settle_free(struct sched *sched, uint32_t at)
-{
-    sched->settles[at] = (struct settle){ .next_free = sched->settles_free };
-    sched->settles_free = at + 1;
-}
-
 static void acknowledge(struct sched *sched, uint32_t worker, uint64_t term, uint64_t attempt)
 {
-    sched_emit(sched, &(struct sched_action){
+    state_emit(sched, &(struct sched_action){
                           .type = SCHED_ACK, .worker = worker, .term = term, .attempt = attempt });
 }
 
@@ -249,8 +92,8 @@ static void drop_leases(struct sched *sched, struct job *job)
         if (slot->leases_count == before)
             continue;
         slot_expect(slot, sched->now_us);
-        sched_refresh(sched, slot);
-        sched_ask(sched, slot);
+        state_refresh(sched, slot);
+        state_ask(sched, slot);
     }
     ENSURE(job->leases == 0);
 }
@@ -261,7 +104,7 @@ static void end_job(struct sched *sched, struct job *job, enum sched_job_state s
     job->settled_us = sched->now_us;
     open_remove(sched, job);
     drop_leases(sched, job);
-    sched_emit(sched, &(struct sched_action){ .type = SCHED_JOB_STATE, .job = job->id, .state = state });
+    state_emit(sched, &(struct sched_action){ .type = SCHED_JOB_STATE, .job = job->id, .state = state });
 }
 
 static void judge_job(struct sched *sched, struct job *job)
@@ -276,27 +119,27 @@ static void judge_job(struct sched *sched, struct job *job)
 
 static void on_job_add(struct sched *sched, const struct sched_event *event)
 {
-    uint32_t at = job_index(sched, event->job);
-    if (sched_find_job(sched, event->job) || sched->jobs_count >= sched->config.jobs_max)
+    uint32_t at = state_job_index(sched, event->job);
+    if (state_find_job(sched, event->job) || sched->jobs_count >= sched->config.jobs_max)
         return;
     struct job *job = job_new(event, sched->now_us);
     ENSURE(job);
     uint32_t count = sched->jobs_count;
-    grow((void **)&sched->jobs, &sched->jobs_capacity, count + 1, sizeof *sched->jobs);
+    state_grow((void **)&sched->jobs, &sched->jobs_capacity, count + 1, sizeof *sched->jobs);
     memmove(&sched->jobs[at + 1], &sched->jobs[at], (count - at) * sizeof *sched->jobs);
     sched->jobs[at] = job;
     sched->jobs_count++;
     uint32_t pools = sched->pools_count;
-    grow((void **)&sched->pools, &pools, job->model + 1, sizeof *sched->pools);
+    state_grow((void **)&sched->pools, &pools, job->model + 1, sizeof *sched->pools);
     sched->pools_count = pools;
     open_insert(sched, job);
     judge_job(sched, job);
-    sched_wake(sched);
+    state_wake(sched);
 }
 
 static void on_settled_range(struct sched *sched, const struct sched_event *event)
 {
-    struct job *job = sched_find_job(sched, event->job);
+    struct job *job = state_find_job(sched, event->job);
     uint64_t first = event->first, end = event->first + event->count, low, count;
     if (!job || !job_open(job) || end > job->samples || first > end)
         return;
@@ -311,7 +154,7 @@ static void on_settled_range(struct sched *sched, const struct sched_event *even
 
 static void on_job_cancel(struct sched *sched, const struct sched_event *event)
 {
-    struct job *job = sched_find_job(sched, event->job);
+    struct job *job = state_find_job(sched, event->job);
     if (job && job_open(job))
         end_job(sched, job, SCHED_JOB_CANCELLED);
 }
@@ -320,7 +163,7 @@ static void on_job_cancel(struct sched *sched, const struct sched_event *event)
 
 static void give_back(struct sched *sched, const struct lease *lease, uint32_t slot)
 {
-    struct job *job = sched_find_job(sched, lease->job);
+    struct job *job = state_find_job(sched, lease->job);
     if (!job)
         return;
     if (!lease->expired && job_open(job)) {
@@ -334,7 +177,7 @@ static void give_back(struct sched *sched, const struct lease *lease, uint32_t s
 static void lose_leases(struct sched *sched, struct slot *slot)
 {
     for (uint32_t i = 0; i < slot->leases_count; i++) {
-        struct job *job = sched_find_job(sched, slot->leases[i].job);
+        struct job *job = state_find_job(sched, slot->leases[i].job);
         give_back(sched, &slot->leases[i], slot->id);
         if (job)
             job->leases--;
@@ -356,10 +199,10 @@ static void on_worker_down(struct sched *sched, const struct sched_event *event)
         slot->down_us = sched->now_us;
         for (uint32_t k = 0; k < slot->models_count; k++)
             slot->models[k]->state = SLOT_MODEL_UNLOADED;
-        unsit(sched, slot);
-        sched_refresh(sched, slot);
+        state_unsit(sched, slot);
+        state_refresh(sched, slot);
     }
-    sched_wake(sched);
+    state_wake(sched);
 }
 
 static struct slot *add_slot(struct sched *sched, uint32_t worker, uint32_t index,
@@ -392,7 +235,7 @@ static void on_worker_up(struct sched *sched, const struct sched_event *event)
     if (event->worker >= sched->config.workers_max)
         return;
     uint32_t count = sched->workers_count;
-    grow((void **)&sched->workers, &count, event->worker + 1, sizeof *sched->workers);
+    state_grow((void **)&sched->workers, &count, event->worker + 1, sizeof *sched->workers);
     sched->workers_count = count;
     struct worker *worker = &sched->workers[event->worker];
     if (worker->up || (worker->known && worker->slots_count != event->up.slots_count))
@@ -405,23 +248,23 @@ static void on_worker_up(struct sched *sched, const struct sched_event *event)
         ENSURE(slot);
         slot->up = true;
         slot->up_us = sched->now_us;
-        sched_refresh(sched, slot);
-        sched_ask(sched, slot);
+        state_refresh(sched, slot);
+        state_ask(sched, slot);
     }
 }
 
 static void on_loaded(struct sched *sched, const struct sched_event *event)
 {
-    struct slot *slot = sched_find_slot(sched, event->worker, event->slot);
+    struct slot *slot = state_find_slot(sched, event->worker, event->slot);
     struct slot_model *model = slot ? slot_model_find(slot, event->loaded.model) : NULL;
     if (!model || !slot->up || model->state != SLOT_MODEL_LOADING)
         return;
     model->state = event->loaded.ok ? SLOT_MODEL_READY : SLOT_MODEL_REFUSED;
     model->load_us = event->loaded.load_us;
     curve_suggest(&model->curve, event->loaded.alpha_us, event->loaded.beta_us);
-    sched_refresh(sched, slot);
-    sched_wake(sched);
-    sched_ask(sched, slot);
+    state_refresh(sched, slot);
+    state_wake(sched);
+    state_ask(sched, slot);
 }
 
 /* ---- results ---- */
@@ -460,7 +303,7 @@ static void account(struct sched *sched, struct job *job, const struct slot *slo
     const struct slot_model *model = slot_model_find(slot, job->model);
     if (model) {
         struct policy_slot view = slot_policy(slot, model, sched->now_us);
-        struct policy_limits limits = sched_limits(sched, job);
+        struct policy_limits limits = state_limits(sched, job);
         tally->best_batch = policy_best_batch(&view, &limits);
     }
 }
@@ -473,10 +316,10 @@ static uint64_t claim(struct sched *sched, struct job *job, const struct settle 
     uint32_t at = UINT32_MAX;
     while (job_claim(job, first, end, &low, &count)) {
         if (at == UINT32_MAX)
-            at = settle_new(sched, about);
+            at = state_settle_new(sched, about);
         sched->settles[at].samples += count;
         kept += count;
-        sched_emit(sched, &(struct sched_action){ .type = action,
+        state_emit(sched, &(struct sched_action){ .type = action,
                                                   .job = job->id,
                                                   .first = low,
                                                   .count = count,
@@ -516,7 +359,7 @@ static void on_failure(struct sched *sched, struct job *job, const struct settle
         return;
     }
     acknowledge(sched, about->worker, about->term, about->attempt);
-    sched_wake(sched);
+    state_wake(sched);
 }
 
 /* The lease that a result answers; if there is none but the loop proved that there was one, what it says of
@@ -529,7 +372,7 @@ static bool result_lease(const struct sched *sched, const struct slot *slot, con
         *lease = *live;
         return live->job == event->job && live->first == event->first && live->count == event->count;
     }
-    const struct job *job = sched_find_job(sched, event->job);
+    const struct job *job = state_find_job(sched, event->job);
     *lease = (struct lease){ .job = event->job,
                              .first = event->first,
                              .count = (uint32_t)event->count,
@@ -542,7 +385,7 @@ static bool result_lease(const struct sched *sched, const struct slot *slot, con
 
 static void on_result(struct sched *sched, const struct sched_event *event)
 {
-    struct slot *slot = sched_find_slot(sched, event->worker, event->slot);
+    struct slot *slot = state_find_slot(sched, event->worker, event->slot);
     struct lease lease;
     if (!slot || !slot->up)
         return;
@@ -553,7 +396,7 @@ static void on_result(struct sched *sched, const struct sched_event *event)
         return;
     }
     struct lease *live = slot_lease_find(slot, event->term, event->attempt);
-    struct job *job = sched_find_job(sched, lease.job);
+    struct job *job = state_find_job(sched, lease.job);
     if (live) {
         learn(live, slot, event);
         slot_lease_drop(slot, live);
@@ -562,8 +405,8 @@ static void on_result(struct sched *sched, const struct sched_event *event)
         if (slot->leases_count > 0)
             slot->leases[0].start_us = (double)sched->now_us;
         slot_expect(slot, sched->now_us);
-        sched_refresh(sched, slot);
-        sched_ask(sched, slot);
+        state_refresh(sched, slot);
+        state_ask(sched, slot);
     }
     if (!job || !job_open(job)) {
         acknowledge(sched, event->worker, event->term, event->attempt);
@@ -591,7 +434,7 @@ static void settled(struct sched *sched, const struct sched_event *event, bool s
     if (event->stored.settle >= sched->settles_count || !sched->settles[event->stored.settle].used)
         return;
     struct settle *settle = &sched->settles[event->stored.settle];
-    struct job *job = sched_find_job(sched, settle->job);
+    struct job *job = state_find_job(sched, settle->job);
     ENSURE(event->count <= settle->samples);
     settle->samples -= event->count;
     if (job) {
@@ -602,7 +445,7 @@ static void settled(struct sched *sched, const struct sched_event *event, bool s
     }
     if (settle->samples == 0) {
         acknowledge(sched, settle->worker, settle->term, settle->attempt);
-        settle_free(sched, event->stored.settle);
+        state_settle_free(sched, event->stored.settle);
     }
     if (job)
         judge_job(sched, job);
@@ -619,15 +462,15 @@ static void on_returned(struct sched *sched, const struct sched_event *event)
         if (!lease)
             continue;
         struct lease copy = *lease;
-        struct job *job = sched_find_job(sched, copy.job);
+        struct job *job = state_find_job(sched, copy.job);
         slot_lease_drop(slot, lease);
         if (job)
             job->leases--;
         give_back(sched, &copy, slot->id);
         slot_expect(slot, sched->now_us);
-        sched_refresh(sched, slot);
-        sched_wake(sched);
-        sched_ask(sched, slot);
+        state_refresh(sched, slot);
+        state_wake(sched);
+        state_ask(sched, slot);
         return;
     }
 }
@@ -636,8 +479,8 @@ static void on_returned(struct sched *sched, const struct sched_event *event)
  * it may drop it. */
 static void on_held(struct sched *sched, const struct sched_event *event)
 {
-    struct slot *slot = sched_find_slot(sched, event->worker, event->slot);
-    struct job *job = sched_find_job(sched, event->job);
+    struct slot *slot = state_find_slot(sched, event->worker, event->slot);
+    struct job *job = state_find_job(sched, event->job);
     uint64_t end = event->first + event->count;
     bool whole = slot && slot->up && job && job_open(job) && event->count >= 1 &&
                  event->count <= slot->info.batch_max && end <= job->samples &&
@@ -664,7 +507,7 @@ static void on_held(struct sched *sched, const struct sched_event *event)
     slot_lease_push(slot, &lease);
     job->leases++;
     slot_expect(slot, sched->now_us);
-    sched_refresh(sched, slot);
+    state_refresh(sched, slot);
 }
 
 /* ---- time ---- */
@@ -678,7 +521,7 @@ static void expire(struct sched *sched, struct slot *slot)
         give_back(sched, lease, slot->id);
         lease->expired = true;
         if (i > 0 && !lease->recalled)
-            sched_emit(sched, &(struct sched_action){ .type = SCHED_RECALL,
+            state_emit(sched, &(struct sched_action){ .type = SCHED_RECALL,
                                                       .worker = slot->worker,
                                                       .slot = slot->index,
                                                       .job = lease->job,
@@ -686,8 +529,8 @@ static void expire(struct sched *sched, struct slot *slot)
                                                       .attempt = lease->attempt });
         lease->recalled = true;
     }
-    sched_refresh(sched, slot);
-    sched_wake(sched);
+    state_refresh(sched, slot);
+    state_wake(sched);
 }
 
 static void on_time(struct sched *sched)
@@ -696,14 +539,14 @@ static void on_time(struct sched *sched)
          item = heap_first(&sched->expiry))
         expire(sched, sched->slots[item->id - 1]);
     if (sched->look_again_us <= sched->now_us)
-        sched_wake(sched);
+        state_wake(sched);
 }
 
 static void set_paused(struct sched *sched, bool paused)
 {
     sched->paused = paused;
     if (!paused)
-        sched_wake(sched);
+        state_wake(sched);
 }
 
 void sched_step(struct sched *sched, uint64_t now_us, const struct sched_event *event,
@@ -730,7 +573,7 @@ void sched_step(struct sched *sched, uint64_t now_us, const struct sched_event *
     case SCHED_RESUME: set_paused(sched, false); break;
     }
     dispatch(sched);
-    drain(sched, out);
+    state_drain(sched, out);
 }
 
 uint64_t sched_deadline_us(const struct sched *sched)
@@ -744,10 +587,10 @@ uint64_t sched_deadline_us(const struct sched *sched)
 
 void sched_job_remove(struct sched *sched, uint64_t id)
 {
-    struct job *job = sched_find_job(sched, id);
+    struct job *job = state_find_job(sched, id);
     if (!job || job_open(job))
         return;
-    uint32_t at = job_index(sched, id);
+    uint32_t at = state_job_index(sched, id);
     memmove(&sched->jobs[at], &sched->jobs[at + 1], (sched->jobs_count - 1 - at) * sizeof *sched->jobs);
     sched->jobs_count--;
     job_free(&job);
@@ -772,7 +615,7 @@ void sched_check(const struct sched *sched)
                    sched->slots[i]->leases[k].term < sched->term);
     }
     for (uint32_t i = 0; i < sched->settles_count; i++)
-        settling += sched->settles[i].used && sched_find_job(sched, sched->settles[i].job)
+        settling += sched->settles[i].used && state_find_job(sched, sched->settles[i].job)
                         ? sched->settles[i].samples
                         : 0;
     for (uint32_t i = 0; i < sched->jobs_count; i++) {

@@ -62,16 +62,27 @@ struct sched {
     struct sched_action *outbox;
 };
 
-/* ---- helpers of sched.c that dispatch.c and look.c use
- * ------------------------------------------------------------------ */
+/* ---- what events, decisions and looks have in common ---- */
 
-struct job *sched_find_job(const struct sched *sched, uint64_t id);
-struct slot *sched_find_slot(const struct sched *sched, uint32_t worker, uint32_t index);
-struct policy_limits sched_limits(const struct sched *sched, const struct job *job);
-void sched_emit(struct sched *sched, const struct sched_action *action);
-void sched_refresh(struct sched *sched,
+/* Grow *table so that it has count zeroed entries at least; *have is how many it has. The caller bounds
+ * count. */
+void state_grow(void **table, uint32_t *have, uint32_t count, size_t size);
+
+uint32_t state_job_index(const struct sched *sched, uint64_t id); /* where it is, or would be, in jobs */
+struct job *state_find_job(const struct sched *sched, uint64_t id);
+struct slot *state_find_slot(const struct sched *sched, uint32_t worker, uint32_t index);
+struct policy_limits state_limits(const struct sched *sched, const struct job *job); /* job may be NULL */
+
+void state_emit(struct sched *sched, const struct sched_action *action);
+void state_drain(struct sched *sched, struct sched_actions *out);
+
+void state_refresh(struct sched *sched,
                    struct slot *slot); /* after its leases or curves changed: pools and expiry */
-void sched_ask(struct sched *sched, struct slot *slot); /* it may have room: look at it in this step */
-void sched_wake(struct sched *sched);                   /* there is more work: look at all that sit */
+void state_ask(struct sched *sched, struct slot *slot); /* it may have room: look at it in this step */
+void state_unsit(struct sched *sched, struct slot *slot);
+void state_wake(struct sched *sched); /* there is more work: look at all that sit */
+
+uint32_t state_settle_new(struct sched *sched, const struct settle *settle);
+void state_settle_free(struct sched *sched, uint32_t at);
 
 #endif

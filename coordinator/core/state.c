@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "state.h"
+
+#include "ensure.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const uint64_t LEASE_UNKNOWN_US = 60000000; /* to wait for a slot that has shown nothing yet */
+static const double LEASE_STRETCH =
+    4.0; /* a lease expires this many expected durations after its expected end */
+
+/* Grow *table so that it has count zeroed entries at least. The caller bounds count. */
+void state_grow(void **table, uint32_t *have, uint32_t count, size_t size)
+{
+    if (count <= *have)
+        return;
+    uint32_t want = *have * 2 > count ? *have * 2 : count;
+    char *grown = realloc(*table, want * size);
+    ENSURE(grown);
+    memset(grown + *have * size, 0, (want - *have) * size);
+    *table = grown;
+    *have = want;
+}
+
+uint32_t state_job_index(const struct sched *sched, uint64_t id)
+{
+    uint32_t low = 0, high = sched->jobs_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (sched->jobs[middle]->id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct job *state_find_job(const struct sched *sched, uint64_t id)
+{
+    uint32_t at = state_job_index(sched, id);
+    return at < sched->jobs_count && sched->jobs[at]->id == id ? sched->jobs[at] : NULL;
+}
+
+struct slot *state_find_slot(const struct sched *sched, uint32_t worker, uint32_t index)
+{
+    if (worker >= sched->workers_count || index >= sched->workers[worker].slots_count)
+        return NULL;
+    return sched->workers[worker].slots[index];
+}
+
+struct policy_limits state_limits(const struct sched *sched, const struct job *job)
+{
+    return (struct policy_limits){ .chunk_cap_us = (double)sched->config.chunk_cap_us,
+                                   .chunk_cost_us = (double)sched->config.chunk_cost_us,
+                                   .batch = job ? job->batch : 0 };
+}
+
+void state_emit(struct sched *sched, const struct sched_action *action)
+{
+    if (sched->outbox_first == sched->outbox_count)
+        sched->outbox_first = sched->outbox_count = 0;
+    if (sched->outbox_count == sched->outbox_capacity) {
+        sched->outbox_capacity = sched->outbox_capacity ? 2 * sched->outbox_capacity : 64;
+        struct sched_action *grown = realloc(sched->outbox, sched->outbox_capacity * sizeof *grown);
+        ENSURE(grown);
+        sched->outbox = grown;
+    }
+    sched->outbox[sched->outbox_count++] = *action;
+}
+
+void state_drain(struct sched *sched, struct sched_actions *out)
+{
+    size_t left = sched->outbox_count - sched->outbox_first;
+    out->count = left < SCHED_ACTIONS_MAX ? left : SCHED_ACTIONS_MAX;
+    if (out->count > 0)
+        memcpy(out->at, sched->outbox + sched->outbox_first, out->count * sizeof *out->at);
+    sched->outbox_first += out->count;
+}
+
+/* ---- slots ---- */
+
+static void refresh_expiry(struct sched *sched, struct slot *slot)
+{
+    const struct lease *lease = slot->leases_count ? &slot->leases[0] : NULL;
+    if (!slot->up || !lease || lease->expired) {
+        heap_remove(&sched->expiry, &slot->expiry);
+        return;
+    }
+    const struct slot_model *model = slot_model_find(slot, lease->model);
+    uint64_t floor_us = curve_known(&model->curve) ? sched->config.lease_floor_us : LEASE_UNKNOWN_US;
+    double late_us = LEASE_STRETCH * (lease->end_us - lease->start_us);
+    late_us = late_us > (double)floor_us ? late_us : (double)floor_us;
+    double at = lease->end_us + late_us;
+    heap_set(&sched->expiry, &slot->expiry, at < 9e18 ? (uint64_t)at : UINT64_MAX - 1);
+}
+
+void state_refresh(struct sched *sched, struct slot *slot)
+{
+    struct policy_limits limits = state_limits(sched, NULL);
+    for (uint32_t i = 0; i < slot->models_count; i++) {
+        struct slot_model *model = slot->models[i];
+        struct fill *fill = &sched->pools[model->model].fill;
+        if (slot->up && !slot_overdue(slot) && model->state == SLOT_MODEL_READY) {
+            struct policy_slot view = slot_policy(slot, model, 0);
+            fill_set(fill, &model->fill, slot->busy_until_us, policy_rate(&view, &limits));
+        } else {
+            fill_remove(fill, &model->fill);
+        }
+    }
+    refresh_expiry(sched, slot);
+}
+
+void state_unsit(struct sched *sched, struct slot *slot)
+{
+    if (!slot->sitting)
+        return;
+    *(slot->previous_sitting ? &slot->previous_sitting->next_sitting : &sched->sitting_first) =
+        slot->next_sitting;
+    *(slot->next_sitting ? &slot->next_sitting->previous_sitting : &sched->sitting_last) =
+        slot->previous_sitting;
+    slot->sitting = false;
+}
+
+void state_ask(struct sched *sched, struct slot *slot)
+{
+    state_unsit(sched, slot);
+    if (slot->asking || !slot_has_room(slot))
+        return;
+    slot->asking = true;
+    slot->next_asking = NULL;
+    *(sched->asking_last ? &sched->asking_last->next_asking : &sched->asking_first) = slot;
+    sched->asking_last = slot;
+}
+
+void state_wake(struct sched *sched)
+{
+    while (sched->sitting_first)
+        state_ask(sched, sched->sitting_first);
+}
+
+/* ---- settling ---- */
+
+uint32_t state_settle_new(struct sched *sched, const struct settle *settle)
+{
+    if (sched->settles_free == 0) {
+        uint32_t from = sched->settles_count;
+        state_grow((void **)&sched->settles, &sched->settles_count, from + 1, sizeof *sched->settles);
+        for (uint32_t i = sched->settles_count; i > from; i--) {
+            sched->settles[i - 1].next_free = sched->settles_free;
+            sched->settles_free = i;
+        }
+    }
+    uint32_t at = sched->settles_free - 1;
+    sched->settles_free = sched->settles[at].next_free;
+    sched->settles[at] = *settle;
+    sched->settles[at].used = true;
+    return at;
+}
+
+void state_settle_free(struct sched *sched, uint32_t at)
+{
+    sched->settles[at] = (struct settle){ .next_free = sched->settles_free };
+    sched->settles_free = at + 1;
+}
