@@ -252,7 +252,7 @@ static void print_wrapped(const char *text, size_t indent, FILE *stream)
 {
     size_t column = indent;
     while (*text) {
-        size_t spaces = strspn(text, " "), length = strcspn(text + spaces, " ");
+        size_t spaces = strspn(text, " \n"), length = strcspn(text + spaces, " \n");
         if (column > indent && column + 1 + length > HELP_COLUMNS) {
             fprintf(stream, "\n%*s", (int)indent, "");
             column = indent;

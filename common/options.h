@@ -50,7 +50,8 @@ struct option_row {
 struct option_usage {
     const char *command;  /* "motley submit" */
     const char *synopsis; /* "--model M --input X [OPTION...]" */
-    const char *about;    /* a paragraph: what it does and when to use it */
+    const char
+        *about; /* a paragraph: what it does and when to use it; wrapped anew, so its line ends are spaces */
     const char *examples; /* lines, may be NULL */
 };
 

@@ -10,8 +10,8 @@
 /* A child that stays until it is told to go. */
 static struct process start_sleeper(void)
 {
-    char program[] = "/bin/sh", option[] = "-c", script[] = "while :; do sleep 1000; done";
-    char *argv[] = { program, option, script, NULL };
+    char program[] = "/bin/sleep", seconds[] = "1000";
+    char *argv[] = { program, seconds, NULL };
     struct process process;
     struct why why;
     if (process_start(argv, -1, true, NULL, &process, &why) != ERR_OK)
@@ -48,7 +48,7 @@ static void test_a_program_that_is_not_there(void **state)
     struct why why;
     assert_int_equal(process_start(argv, -1, true, NULL, &process, &why), ERR_SYSTEM);
     assert_non_null(strstr(why.text, "/nowhere/motley-worker"));
-    assert_int_equal(waitpid(-1, NULL, 0), -1); /* the failed child was reaped */
+    assert_true(waitpid(-1, NULL, WNOHANG) <= 0); /* the failed child was reaped */
 }
 
 static void test_a_roll_comes_back_as_it_was(void **state)
