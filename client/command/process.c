@@ -111,7 +111,7 @@ bool process_lives(const struct process *process)
     const char *fields;
     if (!read_stat(process->pid, text, &fields) || fields[0] == 'Z' || fields[0] == 'X')
         return false;
-    return 1;
+    return process_start_ticks(process->pid) == process->start_ticks;
 }
 
 void process_signal(const struct process *process, int signal_number)
