@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Three helpers, so that each folder's CMakeLists.txt stays a few lines.
 
-# motley_library(NAME DEPENDS...): a static library of every .c file of this folder; its headers are public. They are found by
-# quoted includes only: a header of ours must not hide a system header of the same name (<sched.h>).
+# motley_library(NAME DEPENDS...): a static library of every .c file of this folder; its headers are public.
+# They are found by quoted includes only: a header of ours must not hide a system
+# header of the same name (<sched.h>).
 function(motley_library name)
   file(GLOB sources CONFIGURE_DEPENDS *.c)
   list(FILTER sources EXCLUDE REGEX "/main\\.c$")

@@ -2,6 +2,7 @@
 #include "report.h"
 
 #include "clock.h"
+#include "spool.h"
 #include "summary.h"
 #include "waiting.h"
 
@@ -182,6 +183,21 @@ static void add_energy(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_
     report_number(doc, object, "energy_joules", known > 0, joules);
 }
 
+/* The outputs' names, and their files' in an answer of several outputs. */
+static void add_outputs(yyjson_mut_doc *doc, yyjson_mut_val *object, const struct record *record)
+{
+    char file[SPOOL_NAME_MAX];
+    struct spool_shape shape = { .outputs_count = record->outputs_count };
+    memcpy(shape.outputs, record->outputs, record->outputs_count * sizeof shape.outputs[0]);
+    yyjson_mut_val *array = yyjson_mut_obj_add_arr(doc, object, "outputs");
+    for (uint32_t k = 0; k < shape.outputs_count; k++) {
+        yyjson_mut_val *output = yyjson_mut_arr_add_obj(doc, array);
+        spool_output_name(&shape, k, file);
+        report_text(doc, output, "name", record->outputs[k].name);
+        report_text(doc, output, "file", file);
+    }
+}
+
 static void add_identity(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object,
                          const struct record *record, const struct figures *figures)
 {
@@ -196,6 +212,7 @@ static void add_identity(const struct view *view, yyjson_mut_doc *doc, yyjson_mu
     report_text(doc, object, "model", record->model);
     const struct message_submit *spec = jobs_spec(view->jobs, record);
     report_text(doc, object, "output", *spec->output_path ? spec->output_path : NULL);
+    add_outputs(doc, object, record);
     yyjson_mut_obj_add_sint(doc, object, "priority", spec->priority);
 }
 

@@ -19,21 +19,21 @@ struct job_options {
         .timeout_us = UINT64_MAX                                                                             \
     }
 
-#define JOB_OPTIONS_ROWS(job)                                                                                    \
-    { "model",      'm',         OPTION_TEXT,                                                                    \
-      &(job).model, "FILE|NAME", "the model: a file, a registered name, or synthetic" },                         \
-        { "input",      'i',    OPTION_TEXT,                                                                     \
-          &(job).input, "FILE", "samples: .npy, .npz, .jsonl, or - for standard input" },                        \
-        { "output",      'o',    OPTION_TEXT,                                                                    \
-          &(job).output, "FILE", "answers: Y.npy, Y.jsonl, or Y/ for several outputs" },                         \
-        { "samples", 0, OPTION_COUNT, &(job).samples, "N", "how many, for the built-in model synthetic" },       \
-        { "name", 0, OPTION_TEXT, &(job).name, "NAME", "what to call the job (default: the model's name)" },     \
-        { "priority", 0, OPTION_TEXT, &(job).priority, "N", "jobs of a larger priority run first (default 0)" }, \
-        { "batch", 0, OPTION_COUNT, &(job).batch, "N", "samples per batch (default: learned for each device)" }, \
-        { "max-failures",      0,      OPTION_TEXT,                                                              \
-          &(job).max_failures, "N|P%", "fail when more samples fail (default 5%)" },                             \
-    {                                                                                                            \
-        "timeout", 0, OPTION_DURATION, &(job).timeout_us, "TIME", "stop waiting after this (exit 5)"             \
+#define JOB_OPTIONS_ROWS(job)                                                                                \
+    { "model",      'm',         OPTION_TEXT,                                                                \
+      &(job).model, "FILE|NAME", "the model: a file, a registered name, or synthetic" },                     \
+        { "input",      'i',    OPTION_TEXT,                                                                 \
+          &(job).input, "FILE", "samples: .npy, .npz, .jsonl, or - for standard input" },                    \
+        { "output",      'o',    OPTION_TEXT,                                                                \
+          &(job).output, "FILE", "answers: Y.npy, Y.jsonl, or Y/ for several outputs" },                     \
+        { "samples", 0, OPTION_COUNT, &(job).samples, "N", "how many, for model synthetic" },                \
+        { "name", 0, OPTION_TEXT, &(job).name, "NAME", "the job's name (default: the model's)" },            \
+        { "priority", 0, OPTION_TEXT, &(job).priority, "N", "larger runs first (default 0)" },               \
+        { "batch", 0, OPTION_COUNT, &(job).batch, "N", "samples per batch (default: learned)" },             \
+        { "max-failures",      0,      OPTION_TEXT,                                                          \
+          &(job).max_failures, "N|P%", "fail when more samples fail (default 5%)" },                         \
+    {                                                                                                        \
+        "timeout", 0, OPTION_DURATION, &(job).timeout_us, "TIME", "stop waiting after this (exit 5)"         \
     }
 
 /* Into the library's struct; texts stay those of argv. */

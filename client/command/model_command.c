@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* motley model add, model check (list and show are views) */
-#include "command.h"
 #include "bounds.h"
+#include "command.h"
 #include "render.h"
 #include "signature.h"
 #include "tool.h"

@@ -11,8 +11,8 @@
 #define ROLL_H
 
 #include "address.h"
-#include "fleet.h"
 #include "bounds.h"
+#include "fleet.h"
 #include "process.h"
 
 #include <stddef.h>

@@ -6,8 +6,8 @@
 #ifndef SOLO_H
 #define SOLO_H
 
-#include "fleet.h"
 #include "bounds.h"
+#include "fleet.h"
 #include "motley.h"
 #include "supervise.h"
 

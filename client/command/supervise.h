@@ -14,8 +14,8 @@
 #define SUPERVISE_H
 
 #include "address.h"
-#include "fleet.h"
 #include "bounds.h"
+#include "fleet.h"
 
 #include <stdbool.h>
 

@@ -22,12 +22,12 @@ struct tool_link {
     {                                                                                                        \
         "json", 0, OPTION_FLAG, &(link).json, NULL, "print JSON for programs"                                \
     }
-#define TOOL_LINK_ROWS(link)                                                                                     \
-    { "coordinator", 0,                                                                                          \
-      OPTION_TEXT,   &(link).coordinator,                                                                        \
-      "URL",         "the coordinator (default: $MOTLEY_COORDINATOR, else the fleet of `motley up`)" },          \
-        { "connect-timeout",          0,      OPTION_DURATION,                                                   \
-          &(link).connect_timeout_us, "TIME", "give up on an unreachable coordinator after this (default 5s)" }, \
+#define TOOL_LINK_ROWS(link)                                                                                 \
+    { "coordinator", 0,                                                                                      \
+      OPTION_TEXT,   &(link).coordinator,                                                                    \
+      "URL",         "the coordinator (default: $MOTLEY_COORDINATOR, else the fleet of `motley up`)" },      \
+        { "connect-timeout",          0,      OPTION_DURATION,                                               \
+          &(link).connect_timeout_us, "TIME", "give up on the coordinator after this (default 5s)" },        \
         TOOL_JSON_ROW(link)
 
 /* "motley: <sentence>" on stderr; the exit code. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "address.h"
 
-#include "file.h"
 #include "bounds.h"
+#include "file.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -22,7 +22,7 @@ enum { PIECE = 1 << 20 };
 struct fetch {
     struct motley *connection;
     uint64_t job;
-    struct signature outputs; /* only the outputs' names are known */
+    struct signature outputs; /* only the names of the outputs' files are known */
     struct output_plan plan;
     struct output_plan published; /* on this host; path "" = with the coordinator */
 };
@@ -244,8 +244,7 @@ static enum err read_outputs(struct fetch *fetch, yyjson_val *job, struct why *w
                        (unsigned long long)fetch->job);
     yyjson_arr_foreach(list, index, count, output)
     {
-        const char *name =
-            yyjson_is_str(output) ? yyjson_get_str(output) : yyjson_get_str(yyjson_obj_get(output, "name"));
+        const char *name = yyjson_get_str(yyjson_obj_get(output, "file"));
         if (name)
             add_output(fetch, name, strlen(name));
     }

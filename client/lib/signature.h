@@ -5,9 +5,9 @@
 #ifndef SIGNATURE_H
 #define SIGNATURE_H
 
+#include "bounds.h"
 #include "dtype.h"
 #include "err.h"
-#include "bounds.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "spill.h"
 
-#include "file.h"
 #include "bounds.h"
+#include "file.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -4,6 +4,7 @@
 Nothing here sleeps to synchronise: conditions are looked at again and again until a deadline that only a
 broken program reaches.
 """
+
 import ast
 import json
 import os
@@ -99,20 +100,39 @@ class Place:
         return self.path(name)
 
     def start(self, *words, **more):
-        return subprocess.Popen([self.motley, *words], env=self.environment, cwd=self.folder, text=True,
-                                stdin=more.pop("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, **more)
+        return subprocess.Popen(
+            [self.motley, *words],
+            env=self.environment,
+            cwd=self.folder,
+            text=True,
+            stdin=more.pop("stdin", subprocess.DEVNULL),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **more
+        )
 
     def run(self, *words, code=0, stdin=None):
         """Run motley; its standard output and error. The exit code must be code; None = any."""
-        done = subprocess.run([self.motley, *words], env=self.environment, cwd=self.folder, text=stdin is None,
-                              input=stdin if stdin is not None else "", stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, timeout=2 * DEADLINE)
+        done = subprocess.run(
+            [self.motley, *words],
+            env=self.environment,
+            cwd=self.folder,
+            text=stdin is None,
+            input=stdin if stdin is not None else "",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout=2 * DEADLINE,
+        )
         out, errors = done.stdout, done.stderr
         if stdin is not None:
             out, errors = out.decode(), errors.decode()
         assert code is None or done.returncode == code, "motley %s: exit %d, not %s\n%s\n%s" % (
-            " ".join(words), done.returncode, code, out, errors)
+            " ".join(words),
+            done.returncode,
+            code,
+            out,
+            errors,
+        )
         return out, errors
 
     def json(self, *words, code=0):
@@ -122,7 +142,11 @@ class Place:
         """Three unlike emulated devices, 1 : 4 : 20, in a hurry."""
         text = "name: lab\nworkers:\n"
         for name, kind, beta in (("slow", "cpu", 4.0), ("mid", "npu", 1.0), ("fast", "gpu", 0.2)):
-            text += "  - name: %s\n    kind: %s\n    curve: { alpha_ms: 2, beta_ms: %g }\n" % (name, kind, beta)
+            text += "  - name: %s\n    kind: %s\n    curve: { alpha_ms: 2, beta_ms: %g }\n" % (
+                name,
+                kind,
+                beta,
+            )
             text += changes.get(name, "")
         return self.write("fleet.yaml", text)
 
@@ -148,14 +172,17 @@ def read_npy(path):
     with open(path, "rb") as file:
         data = file.read()
     assert data[:6] == b"\x93NUMPY", path
-    length, = struct.unpack_from("<H", data, 8)
-    header = ast.literal_eval(data[10:10 + length].decode())
-    return header["shape"], header["descr"], data[10 + length:]
+    (length,) = struct.unpack_from("<H", data, 8)
+    header = ast.literal_eval(data[10 : 10 + length].decode())
+    return header["shape"], header["descr"], data[10 + length :]
 
 
 def npy(descr, shape, data):
     """The bytes of a .npy file."""
-    header = "{'descr': '%s', 'fortran_order': False, 'shape': (%s,), }" % (descr, ", ".join(map(str, shape)))
+    header = "{'descr': '%s', 'fortran_order': False, 'shape': (%s,), }" % (
+        descr,
+        ", ".join(map(str, shape)),
+    )
     header += " " * (63 - (10 + len(header)) % 64) + "\n"
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + data
 
