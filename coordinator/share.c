@@ -31,6 +31,14 @@ static const char *kind_of(const struct message_hello *hello, const char *device
     return "";
 }
 
+/* A slot runs the built-in model by itself, whatever library it was opened for; an emulated one stays
+ * emulated. */
+static const char *runtime_of(const struct message_slot *slot, const char *variant)
+{
+    bool built_in = strcmp(variant, "synthetic") == 0 && strcmp(slot->runtime, "emulated") != 0;
+    return built_in ? "synthetic" : slot->runtime;
+}
+
 enum err share_init(struct share *share, uint32_t number, const struct message_hello *hello, uint32_t slot,
                     const char *variant)
 {
@@ -39,8 +47,8 @@ enum err share_init(struct share *share, uint32_t number, const struct message_h
     share->slot = slot;
     memcpy(share->worker, hello->worker, UUID_BYTES);
     bool ok = copy(&share->worker_name, hello->name) && copy(&share->device, row->device) &&
-              copy(&share->kind, kind_of(hello, row->device)) && copy(&share->runtime, row->runtime) &&
-              copy(&share->variant, variant);
+              copy(&share->kind, kind_of(hello, row->device)) &&
+              copy(&share->runtime, runtime_of(row, variant)) && copy(&share->variant, variant);
     if (!ok)
         share_fini(share);
     return ok ? ERR_OK : ERR_MEMORY;
