@@ -122,6 +122,7 @@ static void load(struct sched *sched, struct slot_model *model, const struct job
     if (loading_something(model->slot))
         return;
     model->state = SLOT_MODEL_LOADING;
+    model->load_job = job->id;
     state_emit(sched, &(struct sched_action){ .type = SCHED_LOAD,
                                               .worker = model->slot->worker,
                                               .slot = model->slot->index,

@@ -98,12 +98,25 @@ static void drop_leases(struct sched *sched, struct job *job)
     ENSURE(job->leases == 0);
 }
 
+/* A worker that is told to forget a job need not answer a load that was asked for it: others ask anew. */
+static void drop_loads(struct sched *sched, const struct job *job)
+{
+    for (uint32_t i = 0; i < sched->slots_count; i++) {
+        struct slot_model *model = slot_model_find(sched->slots[i], job->model);
+        if (!model || model->state != SLOT_MODEL_LOADING || model->load_job != job->id)
+            continue;
+        model->state = SLOT_MODEL_UNLOADED;
+        state_ask(sched, sched->slots[i]);
+    }
+}
+
 static void end_job(struct sched *sched, struct job *job, enum sched_job_state state)
 {
     job->state = state;
     job->settled_us = sched->now_us;
     open_remove(sched, job);
     drop_leases(sched, job);
+    drop_loads(sched, job);
     state_emit(sched, &(struct sched_action){ .type = SCHED_JOB_STATE, .job = job->id, .state = state });
 }
 
@@ -257,7 +270,7 @@ static void on_loaded(struct sched *sched, const struct sched_event *event)
 {
     struct slot *slot = state_find_slot(sched, event->worker, event->slot);
     struct slot_model *model = slot ? slot_model_find(slot, event->loaded.model) : NULL;
-    if (!model || !slot->up || model->state != SLOT_MODEL_LOADING)
+    if (!model || !slot->up || model->state == SLOT_MODEL_READY || model->state == SLOT_MODEL_REFUSED)
         return;
     model->state = event->loaded.ok ? SLOT_MODEL_READY : SLOT_MODEL_REFUSED;
     model->load_us = event->loaded.load_us;

@@ -32,6 +32,7 @@ struct slot_model {
     enum slot_model_state state;
     struct curve curve;
     uint32_t batch_cap; /* what memory has shown; starts at batch_max */
+    uint64_t load_job;  /* while LOADING: on whose behalf; if that job ends first, no answer may come */
     uint64_t load_us;   /* measured; 0 = not yet */
     double best_rate;   /* samples per microsecond of the fastest batch so far; 0 = none */
 };
