@@ -224,7 +224,7 @@ static void a_finished_job_reports_its_devices(void **state)
     assert_true(yyjson_get_real(get(doc, "/energy_joules")) == 3.5);
     assert_true(yyjson_get_real(get(doc, "/latency_ms/max")) == 5.0);
     assert_int_equal(yyjson_arr_size(get(doc, "/devices")), 2);
-    assert_string_equal(yyjson_get_str(get(doc, "/devices/0/runtime")), "onnxruntime");
+    assert_string_equal(yyjson_get_str(get(doc, "/devices/0/runtime")), "synthetic");
     assert_int_equal(yyjson_get_uint(get(doc, "/devices/0/samples")), 4);
     assert_true(yyjson_is_null(get(doc, "/devices/0/energy_joules")));
     assert_true(yyjson_is_null(get(doc, "/devices/0/energy_grade")));
