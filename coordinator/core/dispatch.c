@@ -23,6 +23,7 @@ static void grant(struct sched *sched, struct slot_model *model, struct job *job
                            .first = first,
                            .count = count,
                            .runs = runs ? runs : count,
+                           .smallest = slot_model_smallest(model),
                            .model = model->model,
                            .term = sched->term,
                            .attempt = ++sched->attempt,
@@ -136,6 +137,7 @@ static bool give(struct sched *sched, struct slot *slot)
             continue;
         struct slot_model *model = slot_model(slot, job->model);
         ENSURE(model);
+        slot_model_fix(model, job->batch_fixed);
         if (model->state == SLOT_MODEL_UNLOADED) /* also when all is leased: it may be needed for a recall */
             load(sched, model, job);
         if (model->state != SLOT_MODEL_READY || !job_has_work(job))

@@ -17,6 +17,7 @@ struct job *job_new(const struct sched_event *event, uint64_t now_us)
     job->formats = event->add.formats;
     job->priority = event->add.priority;
     job->batch = event->add.batch;
+    job->batch_fixed = event->add.batch_fixed;
     job->failures_max = event->add.failures_max;
     job->added_us = now_us;
     ranges_init(&job->ready);

@@ -28,7 +28,8 @@ struct job {
     uint64_t id, samples;
     uint32_t model, formats;
     int32_t priority;
-    uint32_t batch; /* 0 = learned */
+    uint32_t batch;       /* 0 = learned */
+    uint32_t batch_fixed; /* the model's static batch axis; 0 = any */
     uint64_t failures_max;
     enum sched_job_state state;
     struct ranges ready, claimed;

@@ -41,9 +41,9 @@ static uint64_t eta_us(const struct sched *sched, const struct job *job)
 static double best_rate(const struct slot *slot, const struct slot_model *model)
 {
     double best = model->best_rate;
-    uint32_t sizes = slot->info.sizes_count ? slot->info.sizes_count : 1;
-    for (uint32_t i = 0; i < sizes; i++) {
-        uint32_t n = slot->info.sizes_count ? slot->info.sizes[i] : slot->info.batch_max;
+    struct policy_slot view = slot_policy(slot, model, 0);
+    for (uint32_t i = 0; i == 0 || i < view.sizes_count; i++) {
+        uint32_t n = view.sizes_count ? view.sizes[i] : slot->info.batch_max;
         double rate = n / (model->curve.alpha_us + model->curve.beta_us * n);
         best = rate > best ? rate : best;
     }
@@ -65,7 +65,8 @@ static uint32_t parts_of(const struct sched *sched, const struct job *job, struc
         if (!model || model->curve.batches == 0)
             continue;
         double added = (double)job->added_us, up = (double)slot->up_us, down = (double)slot->down_us;
-        parts[count++] = (struct part){ .start_us = (up > added ? up - added : 0) + (double)model->load_us,
+        double load = model->ready_us > job->added_us ? (double)model->load_us : 0; /* loaded for this job */
+        parts[count++] = (struct part){ .start_us = (up > added ? up - added : 0) + load,
                                         .stop_us = slot->up ? FILL_NEVER : down - added,
                                         .rate = best_rate(slot, model) };
     }

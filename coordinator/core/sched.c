@@ -274,6 +274,7 @@ static void on_loaded(struct sched *sched, const struct sched_event *event)
         return;
     model->state = event->loaded.ok ? SLOT_MODEL_READY : SLOT_MODEL_REFUSED;
     model->load_us = event->loaded.load_us;
+    model->ready_us = sched->now_us;
     curve_suggest(&model->curve, event->loaded.alpha_us, event->loaded.beta_us);
     state_refresh(sched, slot);
     state_wake(sched);
@@ -287,7 +288,7 @@ static void learn(const struct lease *lease, struct slot *slot, const struct sch
     struct slot_model *model = slot_model_find(slot, lease->model);
     ENSURE(model);
     if (event->result.failure == SCHED_MEMORY)
-        model->batch_cap = lease->count > 1 ? lease->count / 2 : 1;
+        slot_model_shrink(model, lease);
     if (event->result.failure != SCHED_OK)
         return;
     double run_us = event->result.run_us ? (double)event->result.run_us : 1, rate = lease->count / run_us;
@@ -317,7 +318,8 @@ static void account(struct sched *sched, struct job *job, const struct slot *slo
     if (model) {
         struct policy_slot view = slot_policy(slot, model, sched->now_us);
         struct policy_limits limits = state_limits(sched, job);
-        tally->best_batch = policy_best_batch(&view, &limits);
+        uint64_t best = policy_best_batch(&view, &limits), tried = model->curve.batch_tried;
+        tally->best_batch = (uint32_t)(best < tried ? best : tried);
     }
 }
 
@@ -359,7 +361,7 @@ static void on_failure(struct sched *sched, struct job *job, const struct settle
         acknowledge(sched, about->worker, about->term, about->attempt);
         return;
     }
-    if (event->result.failure == SCHED_MEMORY && lease->count > 1) {
+    if (event->result.failure == SCHED_MEMORY && lease->runs > lease->smallest) {
         job_give_back(job, lease->first, lease->first + lease->count);
     } else if (lease->count > 1) {
         uint32_t half = lease->count / 2;
@@ -506,6 +508,7 @@ static void on_held(struct sched *sched, const struct sched_event *event)
             acknowledge(sched, event->worker, event->term, event->attempt);
         return;
     }
+    slot_model_fix(model, job->batch_fixed);
     ranges_remove(&job->ready, event->first, end);
     struct policy_slot view = slot_policy(slot, model, sched->now_us);
     uint32_t count = (uint32_t)event->count, runs = policy_padded(&view, count);
@@ -513,6 +516,7 @@ static void on_held(struct sched *sched, const struct sched_event *event)
                            .first = event->first,
                            .count = count,
                            .runs = runs ? runs : count,
+                           .smallest = slot_model_smallest(model),
                            .model = model->model,
                            .term = event->term,
                            .attempt = event->attempt,

@@ -76,13 +76,35 @@ struct slot_model *slot_model(struct slot *slot, uint32_t model)
     return models[slot->models_count++] = fresh;
 }
 
+void slot_model_fix(struct slot_model *model, uint32_t batch_fixed)
+{
+    model->batch_fixed = batch_fixed;
+    if (batch_fixed > 0)
+        model->batch_cap = batch_fixed;
+}
+
+uint32_t slot_model_smallest(const struct slot_model *model)
+{
+    const struct sched_slot_info *info = &model->slot->info;
+    return model->batch_fixed ? model->batch_fixed : info->sizes_count ? info->sizes[0] : 1;
+}
+
+void slot_model_shrink(struct slot_model *model, const struct lease *lease)
+{
+    uint32_t half = lease->runs / 2, smallest = slot_model_smallest(model);
+    model->batch_cap = half > smallest ? half : smallest;
+}
+
 struct policy_slot slot_policy(const struct slot *slot, const struct slot_model *model, uint64_t now_us)
 {
     double now = (double)now_us;
+    bool fixed = model->batch_fixed > 0;
     return (struct policy_slot){
         .curve = &model->curve,
-        .sizes = slot->info.sizes_count ? slot->info.sizes : NULL,
-        .sizes_count = slot->info.sizes_count,
+        .sizes = fixed                    ? &model->batch_fixed
+                 : slot->info.sizes_count ? slot->info.sizes
+                                          : NULL,
+        .sizes_count = fixed ? 1 : slot->info.sizes_count,
         .batch_max = model->batch_cap,
         .start_us = slot->busy_until_us > now ? slot->busy_until_us : now,
     };
@@ -147,6 +169,7 @@ void slot_check(const struct slot *slot)
     ENSURE(slot->up || slot->leases_count == 0);
     for (uint32_t i = 0; i < slot->leases_count; i++) {
         ENSURE(slot->leases[i].count >= 1 && slot->leases[i].runs >= slot->leases[i].count);
+        ENSURE(slot->leases[i].smallest >= 1);
         ENSURE(slot_model_find(slot, slot->leases[i].model));
     }
     for (uint32_t i = 0; i < slot->models_count; i++)

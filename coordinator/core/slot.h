@@ -13,6 +13,7 @@
 struct lease {
     uint64_t job, first;
     uint32_t count, runs; /* runs: the size that the device really runs, padding included */
+    uint32_t smallest;    /* size that the slot could run of this model */
     uint32_t model;
     uint64_t term, attempt;
     uint64_t leased_us;
@@ -31,10 +32,12 @@ struct slot_model {
     uint32_t model;
     enum slot_model_state state;
     struct curve curve;
-    uint32_t batch_cap; /* what memory has shown; starts at batch_max */
-    uint64_t load_job;  /* while LOADING: on whose behalf; if that job ends first, no answer may come */
-    uint64_t load_us;   /* measured; 0 = not yet */
-    double best_rate;   /* samples per microsecond of the fastest batch so far; 0 = none */
+    uint32_t batch_cap;   /* what memory has shown; starts at batch_max */
+    uint32_t batch_fixed; /* the model's static batch axis: the one size that runs; 0 = any */
+    uint64_t ready_us;    /* step time when it was loaded */
+    uint64_t load_job;    /* while LOADING: on whose behalf; if that job ends first, no answer may come */
+    uint64_t load_us;     /* measured; 0 = not yet */
+    double best_rate;     /* samples per microsecond of the fastest batch so far; 0 = none */
 };
 
 struct slot {
@@ -62,6 +65,15 @@ void slot_free(struct slot **slot);
 
 /* The slot's entry for a model, made at first use; NULL when out of memory. */
 struct slot_model *slot_model(struct slot *slot, uint32_t model);
+/* The model runs in batches of exactly this size; 0 = any. */
+void slot_model_fix(struct slot_model *model, uint32_t batch_fixed);
+
+/* The device's memory was short for this lease: smaller batches from now on, if there are any. */
+void slot_model_shrink(struct slot_model *model, const struct lease *lease);
+
+/* The smallest size that can run there: what a memory failure of it cannot be helped by halving. */
+uint32_t slot_model_smallest(const struct slot_model *model);
+
 struct slot_model *slot_model_find(const struct slot *slot, uint32_t model);
 
 /* The view that the policy gets, for a chunk that would start when all leases have ended, but not before now.

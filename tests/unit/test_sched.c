@@ -281,6 +281,66 @@ static void while_paused_nothing_is_leased(void **state)
     sched_free(&sched);
 }
 
+/* A model with a static batch axis of 4 gets batches of 4, and a last one that is padded. */
+static void a_fixed_batch_is_never_exceeded(void **state)
+{
+    (void)state;
+    struct sched *sched = fresh();
+    step(sched, (struct sched_event){
+                    .type = SCHED_JOB_ADD,
+                    .job = 1,
+                    .add = { .formats = SCHED_FORMAT_SYNTHETIC, .samples = 9, .batch_fixed = 4 } });
+    up(sched, 0, 100, 10);
+    loaded(sched, 0, true);
+    struct sched_action queue[8];
+    size_t head = 0, tail = 0, small = 0;
+    uint64_t done = 0;
+    for (size_t i = 0; find(SCHED_LEASE, i); i++)
+        queue[tail++] = *find(SCHED_LEASE, i);
+    while (done < 9) {
+        assert_true(head < tail && tail < 6);
+        struct sched_action lease = queue[head++];
+        assert_true(lease.count <= 4);
+        small += lease.count < 4;
+        done += lease.count;
+        now += 200;
+        step(sched, result(&lease, SCHED_OK));
+        for (size_t i = 0; find(SCHED_LEASE, i); i++)
+            queue[tail++] = *find(SCHED_LEASE, i);
+    }
+    assert_int_equal(small, 1);
+    sched_free(&sched);
+}
+
+/* Memory that is short for the smallest size that can run is a failure like any other, not a reason to try
+ * for ever. */
+static void short_memory_shrinks_or_fails(void **state)
+{
+    (void)state;
+    struct sched *sched = fresh();
+    step(sched, (struct sched_event){ .type = SCHED_JOB_ADD,
+                                      .job = 1,
+                                      .add = { .formats = SCHED_FORMAT_SYNTHETIC,
+                                               .samples = 4,
+                                               .batch_fixed = 4,
+                                               .failures_max = 4 } });
+    up(sched, 0, 100, 10);
+    loaded(sched, 0, true);
+    struct sched_action queue[64] = { *find(SCHED_LEASE, 0) };
+    size_t head = 0, tail = 1;
+    uint64_t failed = 0;
+    for (int steps = 0; failed < 4; steps++) {
+        assert_true(steps < 40 && head < tail);
+        now += 200;
+        struct sched_action lease = queue[head++];
+        step(sched, result(&lease, SCHED_MEMORY));
+        for (size_t i = 0; find(SCHED_LEASE, i); i++)
+            queue[tail++] = *find(SCHED_LEASE, i);
+        failed += find(SCHED_FAIL, 0) ? find(SCHED_FAIL, 0)->count : 0;
+    }
+    sched_free(&sched);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +353,8 @@ int main(void)
         cmocka_unit_test(a_worker_that_never_answers_loses_its_chunk),
         cmocka_unit_test(a_job_of_nothing_is_complete_at_once),
         cmocka_unit_test(while_paused_nothing_is_leased),
+        cmocka_unit_test(a_fixed_batch_is_never_exceeded),
+        cmocka_unit_test(short_memory_shrinks_or_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
