@@ -66,19 +66,14 @@ static bool grant_ready(struct sched *sched, struct slot_model *model, struct jo
 /* ---- one slot asks
  * ------------------------------------------------------------------------------------------------------- */
 
-static bool somebody_else_can(const struct sched *sched, const struct job *job)
-{
-    return sched->pools[job->model].fill.count > 1;
-}
-
 static bool give_suspect(struct sched *sched, struct slot_model *model, struct job *job)
 {
     struct suspect suspect;
-    if (!job_suspect_take(job, model->slot->id, !somebody_else_can(sched, job), model->batch_cap, &suspect))
+    uint64_t able = sched->pools[job->model].fill.count;
+    if (!job_suspect_take(job, model->slot->id, able, model->batch_cap, &suspect))
         return false;
     grant(sched, model, job, suspect.first, suspect.count);
-    struct lease *lease = &model->slot->leases[model->slot->leases_count - 1];
-    lease->suspect_failures = suspect.failures;
+    model->slot->leases[model->slot->leases_count - 1].blame = suspect.blame;
     return true;
 }
 
@@ -144,6 +139,8 @@ static bool give(struct sched *sched, struct slot *slot)
             continue;
         if (give_suspect(sched, model, job) || give_ready(sched, model, job))
             return true;
+        if (!curve_known(&model->curve)) /* it waits for the slot to run dry, and must not be kept from it */
+            return false;
     }
     return false;
 }
@@ -277,8 +274,10 @@ static void recall(struct sched *sched)
 
 void dispatch(struct sched *sched)
 {
-    if (sched->paused)
+    if (sched->paused) {
+        sched->look_again_us = UINT64_MAX; /* the end of the pause wakes everybody */
         return;
+    }
     sched->declined = false;
     ask_all(sched);
     if (sched->declined)
@@ -288,5 +287,8 @@ void dispatch(struct sched *sched)
     bool waiting = false;
     for (struct job *job = sched->open; job && !waiting; job = job->next)
         waiting = job_has_work(job);
-    sched->look_again_us = waiting && sched->sitting_first ? sched->now_us + LOOK_AGAIN_US : UINT64_MAX;
+    if (!waiting || !sched->sitting_first)
+        sched->look_again_us = UINT64_MAX;
+    else if (sched->look_again_us <= sched->now_us || sched->look_again_us == UINT64_MAX)
+        sched->look_again_us = sched->now_us + LOOK_AGAIN_US;
 }

@@ -128,22 +128,25 @@ static void suspect_push(struct job *job, const struct suspect *suspect)
 
 /* Only what is still nobody's: another attempt may have claimed some of it, or it may be ready again after an
  * expiry. */
-void job_suspect(struct job *job, uint64_t first, uint32_t count, uint32_t failures, uint32_t slot)
+void job_suspect(struct job *job, uint64_t first, uint32_t count, const struct blame *blame)
 {
     uint64_t end = first + count, low, high;
     clear_suspects(job, first, end);
     ranges_remove(&job->ready, first, end);
     while (ranges_gap(&job->claimed, first, end, &low, &high)) {
-        struct suspect suspect = { low, (uint32_t)(high - low), high - low == count ? failures : 0, slot };
+        struct suspect suspect = { .first = low, .count = (uint32_t)(high - low), .blame = *blame };
+        if (suspect.count != count)
+            suspect.blame.failures = 0;
         suspect_push(job, &suspect);
         first = high;
     }
 }
 
-bool job_suspect_take(struct job *job, uint32_t slot, bool alone, uint32_t most, struct suspect *suspect)
+bool job_suspect_take(struct job *job, uint32_t slot, uint64_t able, uint32_t most, struct suspect *suspect)
 {
     for (uint32_t i = 0; i < job->suspects_count; i++) {
-        if (!alone && job->suspects[i].slot == slot)
+        const struct blame *blame = &job->suspects[i].blame;
+        if (blame_names(blame, slot) && !blame_exhausted(blame, able))
             continue;
         *suspect = job->suspects[i];
         if (suspect->count > most) {

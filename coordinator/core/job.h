@@ -6,6 +6,7 @@
 #ifndef JOB_H
 #define JOB_H
 
+#include "blame.h"
 #include "ranges.h"
 #include "sched.h"
 
@@ -15,8 +16,7 @@
 struct suspect {
     uint64_t first;
     uint32_t count;
-    uint32_t failures; /* of exactly this chunk */
-    uint32_t slot; /* id of the slot where it failed last: another one gets it next, if there is another */
+    struct blame blame;
 };
 
 struct job_tally {
@@ -65,10 +65,11 @@ void job_give_back(struct job *job, uint64_t first, uint64_t end);
 /* Claim the first part of [from, end) that is still unclaimed; false if there is none. */
 bool job_claim(struct job *job, uint64_t from, uint64_t end, uint64_t *first, uint64_t *count);
 
-void job_suspect(struct job *job, uint64_t first, uint32_t count, uint32_t failures, uint32_t slot);
+void job_suspect(struct job *job, uint64_t first, uint32_t count, const struct blame *blame);
 
-/* Take a suspect that this slot may try: any whose last failure was elsewhere, or any at all when alone. */
-bool job_suspect_take(struct job *job, uint32_t slot, bool alone, uint32_t most, struct suspect *suspect);
+/* Take a suspect that this slot may try: one that it has not failed yet, or any if all the able slots have.
+ */
+bool job_suspect_take(struct job *job, uint32_t slot, uint64_t able, uint32_t most, struct suspect *suspect);
 
 /* The tally of a slot, made at first use (make) or NULL. */
 struct tally *job_tally(struct job *job, uint32_t slot, bool make);

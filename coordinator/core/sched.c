@@ -8,8 +8,7 @@
 #include <string.h>
 
 static const uint64_t CHUNK_CAP_US = 2000000, CHUNK_COST_US = 100, LEASE_FLOOR_US = 5000000;
-enum { ATTEMPT_BITS = 40 };                /* attempts in a term */
-static const uint32_t FAILURES_OF_ONE = 2; /* a single sample that failed this often is at fault itself */
+enum { ATTEMPT_BITS = 40 }; /* attempts in a term */
 
 /* ---- tables ---- */
 
@@ -174,14 +173,14 @@ static void on_job_cancel(struct sched *sched, const struct sched_event *event)
 
 /* ---- workers ---- */
 
-static void give_back(struct sched *sched, const struct lease *lease, uint32_t slot)
+static void give_back(struct sched *sched, const struct lease *lease)
 {
     struct job *job = state_find_job(sched, lease->job);
     if (!job)
         return;
     if (!lease->expired && job_open(job)) {
-        if (lease->suspect_failures > 0)
-            job_suspect(job, lease->first, lease->count, lease->suspect_failures, slot);
+        if (lease->blame.suspected)
+            job_suspect(job, lease->first, lease->count, &lease->blame);
         else
             job_give_back(job, lease->first, lease->first + lease->count);
     }
@@ -191,7 +190,7 @@ static void lose_leases(struct sched *sched, struct slot *slot)
 {
     for (uint32_t i = 0; i < slot->leases_count; i++) {
         struct job *job = state_find_job(sched, slot->leases[i].job);
-        give_back(sched, &slot->leases[i], slot->id);
+        give_back(sched, &slot->leases[i]);
         if (job)
             job->leases--;
     }
@@ -361,14 +360,18 @@ static void on_failure(struct sched *sched, struct job *job, const struct settle
         acknowledge(sched, about->worker, about->term, about->attempt);
         return;
     }
+    struct blame blame = lease->blame;
+    blame_add(&blame, slot);
     if (event->result.failure == SCHED_MEMORY && lease->runs > lease->smallest) {
         job_give_back(job, lease->first, lease->first + lease->count);
     } else if (lease->count > 1) {
         uint32_t half = lease->count / 2;
-        job_suspect(job, lease->first, half, 1, slot);
-        job_suspect(job, lease->first + half, lease->count - half, 1, slot);
-    } else if (lease->suspect_failures + 1 < FAILURES_OF_ONE + 1) {
-        job_suspect(job, lease->first, 1, lease->suspect_failures + 1, slot);
+        blame.failures = 0;
+        job_suspect(job, lease->first, half, &blame);
+        job_suspect(job, lease->first + half, lease->count - half, &blame);
+    } else if (blame.failures < BLAME_FAILURES_MIN ||
+               !blame_exhausted(&blame, sched->pools[job->model].fill.count)) {
+        job_suspect(job, lease->first, 1, &blame);
     } else {
         claim(sched, job, about, lease->first, lease->first + 1, SCHED_FAIL);
         return;
@@ -413,11 +416,12 @@ static void on_result(struct sched *sched, const struct sched_event *event)
     struct lease *live = slot_lease_find(slot, event->term, event->attempt);
     struct job *job = state_find_job(sched, lease.job);
     if (live) {
+        bool oldest = live == &slot->leases[0];
         learn(live, slot, event);
         slot_lease_drop(slot, live);
         if (job)
             job->leases--;
-        if (slot->leases_count > 0)
+        if (oldest && slot->leases_count > 0)
             slot->leases[0].start_us = (double)sched->now_us;
         slot_expect(slot, sched->now_us);
         state_refresh(sched, slot);
@@ -481,7 +485,7 @@ static void on_returned(struct sched *sched, const struct sched_event *event)
         slot_lease_drop(slot, lease);
         if (job)
             job->leases--;
-        give_back(sched, &copy, slot->id);
+        give_back(sched, &copy);
         slot_expect(slot, sched->now_us);
         state_refresh(sched, slot);
         state_wake(sched);
@@ -535,7 +539,7 @@ static void expire(struct sched *sched, struct slot *slot)
 {
     for (uint32_t i = 0; i < slot->leases_count; i++) {
         struct lease *lease = &slot->leases[i];
-        give_back(sched, lease, slot->id);
+        give_back(sched, lease);
         lease->expired = true;
         if (i > 0 && !lease->recalled)
             state_emit(sched, &(struct sched_action){ .type = SCHED_RECALL,

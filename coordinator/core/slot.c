@@ -92,7 +92,8 @@ uint32_t slot_model_smallest(const struct slot_model *model)
 void slot_model_shrink(struct slot_model *model, const struct lease *lease)
 {
     uint32_t half = lease->runs / 2, smallest = slot_model_smallest(model);
-    model->batch_cap = half > smallest ? half : smallest;
+    uint32_t cap = half > smallest ? half : smallest;
+    model->batch_cap = cap < model->batch_cap ? cap : model->batch_cap;
 }
 
 struct policy_slot slot_policy(const struct slot *slot, const struct slot_model *model, uint64_t now_us)

@@ -4,6 +4,7 @@
 #ifndef SLOT_H
 #define SLOT_H
 
+#include "blame.h"
 #include "curve.h"
 #include "fill.h"
 #include "heap.h"
@@ -17,10 +18,10 @@ struct lease {
     uint32_t model;
     uint64_t term, attempt;
     uint64_t leased_us;
-    double start_us, end_us;   /* expected, by the curve as it is now */
-    uint32_t suspect_failures; /* of exactly this chunk before; a first run has none */
-    bool recalled;             /* asked back; the answer is on its way */
-    bool expired;              /* its samples are READY again; a late result is still welcome */
+    double start_us, end_us; /* expected, by the curve as it is now */
+    struct blame blame;      /* where exactly this chunk failed before */
+    bool recalled;           /* asked back; the answer is on its way */
+    bool expired;            /* its samples are READY again; a late result is still welcome */
 };
 
 enum slot_model_state { SLOT_MODEL_UNLOADED = 0, SLOT_MODEL_LOADING, SLOT_MODEL_READY, SLOT_MODEL_REFUSED };

@@ -276,6 +276,7 @@ static void while_paused_nothing_is_leased(void **state)
     add(sched, 1, 5);
     up(sched, 0, 100, 10);
     assert_int_equal(out.count, 0);
+    assert_true(sched_deadline_us(sched) == UINT64_MAX); /* nobody spins */
     step(sched, (struct sched_event){ .type = SCHED_RESUME });
     assert_non_null(find(SCHED_LOAD, 0));
     sched_free(&sched);
@@ -341,6 +342,81 @@ static void short_memory_shrinks_or_fails(void **state)
     sched_free(&sched);
 }
 
+/* Two of three workers fail every batch: the third computes all, and no good sample is called bad. */
+static void bad_workers_do_not_fail_good_samples(void **state)
+{
+    (void)state;
+    struct sched *sched = fresh();
+    struct sched_action queue[256];
+    size_t head = 0, tail = 0;
+    uint64_t done = 0, samples = 30;
+    add(sched, 1, samples);
+    for (uint32_t worker = 0; worker < 3; worker++) {
+        up(sched, worker, 1000, 100);
+        step(sched, (struct sched_event){ .type = SCHED_LOADED, .worker = worker, .loaded = { .ok = true } });
+        for (size_t i = 0; find(SCHED_LEASE, i); i++)
+            queue[tail++ % 256] = *find(SCHED_LEASE, i);
+    }
+    for (int steps = 0; done < samples; steps++) {
+        assert_true(steps < 2000 && head < tail);
+        struct sched_action lease = queue[head++ % 256], stores[8];
+        now += 1000;
+        step(sched, result(&lease, lease.worker == 1 ? SCHED_OK : SCHED_FAILED));
+        assert_null(find(SCHED_FAIL, 0));
+        size_t count = 0;
+        for (; find(SCHED_STORE, count); count++)
+            stores[count] = *find(SCHED_STORE, count);
+        for (size_t i = 0; find(SCHED_LEASE, i); i++)
+            queue[tail++ % 256] = *find(SCHED_LEASE, i);
+        for (size_t i = 0; i < count; i++) {
+            done += stores[i].count;
+            stored(sched, &stores[i]);
+            for (size_t k = 0; find(SCHED_LEASE, k); k++)
+                queue[tail++ % 256] = *find(SCHED_LEASE, k);
+        }
+    }
+    sched_free(&sched);
+}
+
+/* A more urgent job whose model the slot has not shown yet is tried as soon as the slot has run dry, not
+ * after all others. */
+static void an_urgent_unknown_model_is_not_starved(void **state)
+{
+    (void)state;
+    struct sched *sched = fresh();
+    add(sched, 1, 1000);
+    up(sched, 0, 0, 0);
+    loaded(sched, 0, true);
+    struct sched_action lease = *find(SCHED_LEASE, 0);
+    struct sched_event urgent = { .type = SCHED_JOB_ADD, .job = 2 };
+    urgent.add.model = 1;
+    urgent.add.formats = SCHED_FORMAT_SYNTHETIC;
+    urgent.add.samples = 5;
+    urgent.add.priority = 10;
+    step(sched, urgent);
+    assert_non_null(find(SCHED_LOAD, 0));
+    now += 1000;
+    step(sched, result(&lease, SCHED_OK));
+    struct sched_action queue[64];
+    size_t head = 0, tail = 0;
+    for (size_t i = 0; find(SCHED_LEASE, i); i++)
+        queue[tail++] = *find(SCHED_LEASE, i);
+    step(sched,
+         (struct sched_event){ .type = SCHED_LOADED, .worker = 0, .loaded = { .model = 1, .ok = true } });
+    for (int steps = 0;; steps++) {
+        assert_true(steps < 4); /* what is in flight, and then the urgent one */
+        for (size_t i = 0; find(SCHED_LEASE, i); i++)
+            queue[tail++] = *find(SCHED_LEASE, i);
+        assert_true(head < tail);
+        lease = queue[head++];
+        if (lease.job == 2)
+            break;
+        now += 1000;
+        step(sched, result(&lease, SCHED_OK));
+    }
+    sched_free(&sched);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -353,6 +429,8 @@ int main(void)
         cmocka_unit_test(a_worker_that_never_answers_loses_its_chunk),
         cmocka_unit_test(a_job_of_nothing_is_complete_at_once),
         cmocka_unit_test(while_paused_nothing_is_leased),
+        cmocka_unit_test(bad_workers_do_not_fail_good_samples),
+        cmocka_unit_test(an_urgent_unknown_model_is_not_starved),
         cmocka_unit_test(a_fixed_batch_is_never_exceeded),
         cmocka_unit_test(short_memory_shrinks_or_fails),
     };
