@@ -44,11 +44,17 @@ void work_fail(struct work *work, uint32_t status, const char *reason)
 
 static enum err check_sizes(const struct batch_out *out, uint32_t count, struct why *why)
 {
-    for (uint32_t i = 0; i < out->outputs_count; i++)
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < out->outputs_count; i++) {
+        sum += out->outputs_bytes[i];
         if (out->outputs_bytes[i] > PAYLOAD_BYTES_MAX)
             return why_set(why, ERR_LIMIT, "output '%s' of %u samples takes %llu bytes; a message takes %d",
                            out->specs[i].name, count, (unsigned long long)out->outputs_bytes[i],
                            PAYLOAD_BYTES_MAX);
+    }
+    if (sum > MESSAGE_BYTES_MAX - BODY_BYTES_MAX)
+        return why_set(why, ERR_LIMIT, "the outputs of %u samples take %llu bytes; a message takes %d", count,
+                       (unsigned long long)sum, MESSAGE_BYTES_MAX - BODY_BYTES_MAX);
     return ERR_OK;
 }
 

@@ -391,18 +391,6 @@ static void on_disconnected(struct agent *agent)
         held->recalled = false;
 }
 
-static void on_connected(struct agent *agent, const struct agent_event *event)
-{
-    on_disconnected(agent);
-    agent->connected = true;
-    agent->term = event->term;
-    agent->heartbeat_us = event->heartbeat_us > 0 ? event->heartbeat_us : agent->config.heartbeat_us;
-    agent->heartbeat_due_us = agent->now_us + agent->heartbeat_us;
-    for (const struct held *held = agent->table.oldest; held != NULL; held = held->newer)
-        if (held->state == HELD_FINISHED)
-            send_finished(agent, held);
-}
-
 static bool reserve_job(struct agent *agent)
 {
     if (agent->jobs_count < agent->jobs_capacity)
@@ -611,6 +599,38 @@ static void on_forget(struct agent *agent, uint64_t number)
     if (--agent->models[model].jobs_count == 0)
         retire_model(agent, model);
     pump_inputs(agent);
+}
+
+static bool holds_any(const struct agent *agent, uint64_t job)
+{
+    for (const struct held *held = agent->table.oldest; held != NULL; held = held->newer)
+        if (held->lease.job == job)
+            return true;
+    return false;
+}
+
+/* A coordinator that began anew does not know which jobs it told us of, and would never tell us to forget
+ * them. It tells us again of those that it still wants. */
+static void forget_idle_jobs(struct agent *agent)
+{
+    for (uint32_t i = agent->jobs_count; i > 0; i--)
+        if (!holds_any(agent, agent->jobs[i - 1].job))
+            on_forget(agent, agent->jobs[i - 1].job);
+}
+
+static void on_connected(struct agent *agent, const struct agent_event *event)
+{
+    bool anew = event->term != agent->term;
+    on_disconnected(agent);
+    agent->connected = true;
+    agent->term = event->term;
+    agent->heartbeat_us = event->heartbeat_us > 0 ? event->heartbeat_us : agent->config.heartbeat_us;
+    agent->heartbeat_due_us = agent->now_us + agent->heartbeat_us;
+    for (const struct held *held = agent->table.oldest; held != NULL; held = held->newer)
+        if (held->state == HELD_FINISHED)
+            send_finished(agent, held);
+    if (anew)
+        forget_idle_jobs(agent);
 }
 
 /* Events that name a lease we hold; any other name is late or nonsense, and changes nothing. */
