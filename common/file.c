@@ -447,6 +447,20 @@ enum err file_absolute(const char *path, char *absolute, size_t max, struct why 
     return ERR_OK;
 }
 
+enum err file_canonical(const char *path, char *canonical, size_t max, struct why *why)
+{
+    char absolute[PATH_MAX], folder[PATH_MAX];
+    enum err err = file_absolute(path, absolute, sizeof absolute, why);
+    if (err != ERR_OK)
+        return err;
+    char *slash = strrchr(absolute, '/');
+    *slash = 0;
+    if (!realpath(*absolute ? absolute : "/", folder))
+        return why_set_errno(why, ERR_FILE, "%s: its folder cannot be found", path);
+    int length = snprintf(canonical, max, "%s/%s", strcmp(folder, "/") == 0 ? "" : folder, slash + 1);
+    return length < 0 || (size_t)length >= max ? no_room(path, why) : ERR_OK;
+}
+
 enum err file_free_bytes(const char *path, uint64_t *bytes, struct why *why)
 {
     struct statvfs status;

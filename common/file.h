@@ -54,6 +54,10 @@ MUST_USE enum err file_program_dir(char *path, size_t max, struct why *why);
 /* The absolute, lexically clean form of path (which need not exist). */
 MUST_USE enum err file_absolute(const char *path, char *absolute, size_t max, struct why *why);
 
+/* The same with the links on the way to its folder followed: two names of one place in a folder have one such
+ * form, whether the place itself exists or not. ERR_FILE: its folder does not. */
+MUST_USE enum err file_canonical(const char *path, char *canonical, size_t max, struct why *why);
+
 /* Free bytes for us on path's file system. */
 MUST_USE enum err file_free_bytes(const char *path, uint64_t *bytes, struct why *why);
 

@@ -52,13 +52,16 @@ struct npz {
     struct npz_member members[NPZ_MEMBERS_MAX];
 };
 
-/* Read the directory and each member's header. All members must have the same sample_count (else ERR_FORMAT
- * naming two). */
+/* Read the directory and each member's header. Members may differ in sample_count: whoever takes several
+ * compares those. */
 MUST_USE enum err npz_open(const char *path, struct npz *npz, uint64_t *size_bytes, int64_t *mtime_ns,
                            struct why *why);
 
 /* Inflate a member into fd from the present position (the whole .npy, header first), in bounded memory,
  * checking its CRC and its length against unpacked_bytes. */
 MUST_USE enum err npz_extract(const char *path, const struct npz_member *member, int fd, struct why *why);
+
+/* The same checks without writing anything, for a stored member that is read in place. */
+MUST_USE enum err npz_check(const char *path, const struct npz_member *member, struct why *why);
 
 #endif

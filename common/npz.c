@@ -276,8 +276,7 @@ static enum err inflate_failed(const struct archive *archive, const char *name, 
     if (rc == Z_MEM_ERROR)
         return why_set(archive->why, ERR_MEMORY, "%s: no memory to unpack '%s'", archive->path, name);
     return why_set(archive->why, ERR_FORMAT,
-                   "%s: the packed bytes of '%s' are damaged; save it again with numpy.savez", archive->path,
-                   name);
+                   "%s: the bytes of '%s' are damaged; save it again with numpy.savez", archive->path, name);
 }
 
 /* Inflate the first bytes of the member, up to *size of them. */
@@ -336,17 +335,11 @@ static enum err read_member(const struct archive *archive, const struct entry *e
 static enum err compare_with_others(const struct archive *archive, const struct npz *npz,
                                     const struct npz_member *member)
 {
-    const struct npy_array *array = &member->array, *first = &npz->members[0].array;
+    const struct npy_array *array = &member->array;
     for (uint32_t i = 0; i < npz->count; i++)
         if (strcmp(npz->members[i].array.spec.name, array->spec.name) == 0)
             return why_set(archive->why, ERR_FORMAT, "%s: two members are named '%s'", archive->path,
                            array->spec.name);
-    if (npz->count > 0 && array->sample_count != first->sample_count)
-        return why_set(
-            archive->why, ERR_FORMAT,
-            "%s: '%s' has %llu samples and '%s' has %llu; the first axis of all arrays must be the same",
-            archive->path, first->spec.name, (unsigned long long)first->sample_count, array->spec.name,
-            (unsigned long long)array->sample_count);
     return ERR_OK;
 }
 
@@ -413,7 +406,7 @@ enum err npz_open(const char *path, struct npz *npz, uint64_t *size_bytes, int64
 struct extraction {
     const struct archive *archive;
     const struct npz_member *member;
-    int fd;
+    int fd;                /* -1: only the check is wanted */
     uint64_t taken, given; /* packed bytes read, unpacked bytes written */
     uLong crc;
 };
@@ -433,7 +426,7 @@ static enum err give(struct extraction *out, const uint8_t *bytes, size_t size)
         return inflate_failed(out->archive, out->member->array.spec.name, Z_DATA_ERROR);
     out->crc = crc32(out->crc, bytes, (uInt)size);
     out->given += size;
-    while (size > 0) {
+    while (out->fd >= 0 && size > 0) {
         ssize_t put = write(out->fd, bytes, size);
         if (put < 0 && errno == EINTR)
             continue;
@@ -513,4 +506,9 @@ enum err npz_extract(const char *path, const struct npz_member *member, int fd, 
         err = inflate_failed(&archive, member->array.spec.name, Z_DATA_ERROR);
     close(archive.fd);
     return err;
+}
+
+enum err npz_check(const char *path, const struct npz_member *member, struct why *why)
+{
+    return npz_extract(path, member, -1, why);
 }

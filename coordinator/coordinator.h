@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* coordinator - everything that one coordinator has, and what all its sides need: giving the scheduler an
  * event and carrying out what it says, sending, refusing, telling. The sides are floor (workers), desk
- * (clients), ledger (store), publish and fetches (clerk), recovery (start); loop drives them. All of it
- * belongs to the loop's thread.
+ * (clients), ledger (store), publication, handout and fetches (clerk), recovery (start); loop drives them.
+ * All of it belongs to the loop's thread.
  *
  *      workers -> floor --events--> sched --actions--> coordinator -> outbox -> workers
  *      clients -> desk ----^          ^                     |
@@ -28,6 +28,7 @@
 #include <stdint.h>
 
 struct answer;
+struct held;
 
 struct coordinator {
     char state_dir[PATH_MAX_BYTES];
@@ -50,18 +51,22 @@ struct coordinator {
     struct outbox *outbox;
     struct events *events;
     struct fetches *fetches;
+    struct held *held; /* handout.c's */
 
     uint64_t next_job;
     uint64_t now_us, started_us; /* monotonic; now_us is that of the turn */
     const struct answer *answer; /* the result that the scheduler is being told of; NULL = none */
     struct sched_actions actions;
-    bool stepping;             /* actions are being carried out: they may not step again */
-    bool doomed;               /* some worker is: see coordinator_bury */
-    bool choked;               /* no message is read until the store has caught up */
-    bool broken;               /* the store is: nothing more may be acknowledged */
-    char full[PATH_MAX_BYTES]; /* the path whose disk is full; "" = none */
-    uint64_t complaints_us;    /* start of the second in which complaints about peers are counted */
-    uint32_t complaints;       /* in it; only the first few are logged */
+    bool stepping;                          /* actions are being carried out: they may not step again */
+    bool doomed;                            /* some worker is: see coordinator_bury */
+    bool choked;                            /* no message is read until the store has caught up */
+    bool broken;                            /* the store is: nothing more may be acknowledged */
+    uint64_t grace_us;                      /* how long at most, 0 = default; see recovery_look */
+    uint64_t grace_from_us, grace_until_us; /* until: 0 = none, or over */
+    bool reoffered;                         /* in it, a worker came back with work in hand */
+    char full[PATH_MAX_BYTES];              /* the path whose disk is full; "" = none */
+    uint64_t complaints_us; /* start of the second in which complaints about peers are counted */
+    uint32_t complaints;    /* in it; only the first few are logged */
 };
 
 /* Read the clock: once a turn. */

@@ -2,7 +2,9 @@
 #include "desk.h"
 
 #include "clock.h"
+#include "handout.h"
 #include "ledger.h"
+#include "publication.h"
 #include "selection.h"
 #include "submission.h"
 
@@ -93,6 +95,8 @@ void desk_submit(struct coordinator *coordinator, struct wire_in *in)
 
 static bool cancel_one(struct coordinator *coordinator, struct record *record)
 {
+    if (record->state == RECORD_FINISHING)
+        return publication_cancel(coordinator, record);
     bool open = record->state == RECORD_QUEUED || record->state == RECORD_RUNNING;
     if (!open || record->closing)
         return false;
@@ -238,9 +242,10 @@ void desk_blob_taken(struct coordinator *coordinator, struct clerk_event *event)
 void desk_model_add(struct coordinator *coordinator, struct wire_in *in)
 {
     const struct message_model_add *model = &in->message->model_add;
+    struct why why;
     uint64_t bytes;
-    if (!*model->name)
-        coordinator_reply(coordinator, in->peer, model->request, ERR_USAGE, "a model needs a name", 0);
+    if (registry_check(model, &why))
+        coordinator_reply(coordinator, in->peer, model->request, ERR_USAGE, why.text, 0);
     else if (!clerk_blob_find(coordinator->state_dir, model->blob, &bytes))
         coordinator_reply(coordinator, in->peer, model->request, ERR_NOT_FOUND,
                           "the model's file was not uploaded", 0);
@@ -251,35 +256,32 @@ void desk_model_add(struct coordinator *coordinator, struct wire_in *in)
 
 /* ---- outputs ---- */
 
+/* Always from the spool: what stands at the output's path may be another's by now, or gone. */
 static enum err find_output(struct coordinator *coordinator, const struct message_output_get *get,
-                            bool same_host, char *path, size_t max, struct why *why)
+                            struct record **found, char *path, size_t max, struct why *why)
 {
-    const struct record *record = jobs_find(coordinator->jobs, get->job);
+    struct record *record = *found = jobs_find(coordinator->jobs, get->job);
     if (!record || !record_is_visible(record))
         return why_set(why, ERR_NOT_FOUND, "no such job: %" PRIu64, get->job);
-    if (record->state != RECORD_DONE)
-        return why_set(why, ERR_REFUSED, "job %" PRIu64 " is %s: it has no results yet", get->job,
-                       record_state_name(record->state));
-    const struct message_submit *spec = jobs_spec(coordinator->jobs, record);
-    if (spec->output_kind == OUTPUT_NONE)
+    if (record->output_kind == OUTPUT_NONE)
         return why_set(why, ERR_NOT_FOUND, "job %" PRIu64 " was submitted without an output", get->job);
-    if (!*spec->output_path)
-        return clerk_published_path(coordinator->state_dir, get->job, get->file, path, max, why);
-    bool whole = strcmp(get->file, "output.npy") == 0 || strcmp(get->file, "output.jsonl") == 0;
-    if (!same_host || !whole || spec->output_kind == OUTPUT_FOLDER)
-        return why_set(why, ERR_REFUSED, "job %" PRIu64 " has its results in %s on the coordinator's host",
-                       get->job, spec->output_path);
-    snprintf(path, max, "%s", spec->output_path);
-    return ERR_OK;
+    if (!record_has_answer(record))
+        return why_set(why, ERR_REFUSED, "job %" PRIu64 " is %s: there is no whole answer%s", get->job,
+                       record_state_name(record->state), record_open(record) ? " yet" : "");
+    if (!handout_offers(record, get->file))
+        return why_set(why, ERR_NOT_FOUND, "job %" PRIu64 " has its answer in another form than %s", get->job,
+                       get->file);
+    return clerk_published_path(coordinator->state_dir, get->job, get->file, path, max, why);
 }
 
 static enum err ask_output(struct coordinator *coordinator, const struct message_output_get *get,
                            struct peer *peer, struct why *why)
 {
     char path[PATH_MAX_BYTES];
+    struct record *record;
     if (peer->pieces == PIECES_IN_FLIGHT)
         return why_set(why, ERR_LIMIT, "OUTPUT_GET: more than %d unanswered", PIECES_IN_FLIGHT);
-    enum err err = find_output(coordinator, get, peer->same_host, path, sizeof path, why);
+    enum err err = find_output(coordinator, get, &record, path, sizeof path, why);
     if (err)
         return err;
     struct fetch *fetch = calloc(1, sizeof *fetch);
@@ -293,7 +295,7 @@ static enum err ask_output(struct coordinator *coordinator, const struct message
     fetch->offset = get->offset;
     fetch->length = get->length;
     peer->pieces++;
-    fetches_ask(coordinator->fetches, &fetch);
+    handout_give(coordinator, record, get->file, &fetch);
     return ERR_OK;
 }
 

@@ -181,6 +181,8 @@ static void serve(struct coordinator *coordinator, struct worker *worker)
                            "the coordinator has no room for these slots");
         return;
     }
+    if (worker_hello(coordinator->roster, worker)->attempts_count)
+        coordinator->reoffered = true;
     for (uint32_t i = 0; i < worker_hello(coordinator->roster, worker)->attempts_count; i++)
         take_held(coordinator, worker, &worker_hello(coordinator->roster, worker)->attempts[i]);
     worker_settle_hello(coordinator->roster, worker);
@@ -242,6 +244,15 @@ void floor_excuse(struct coordinator *coordinator)
 
 /* ---- work ---- */
 
+/* What the users of a model file call it. */
+static const char *model_name(const struct coordinator *coordinator, uint32_t number)
+{
+    for (size_t i = jobs_count(coordinator->jobs); i-- > 0;)
+        if (jobs_at(coordinator->jobs, i)->model_number == number)
+            return jobs_at(coordinator->jobs, i)->model;
+    return "of an earlier job";
+}
+
 void floor_loaded(struct coordinator *coordinator, struct wire_in *in)
 {
     const struct message_loaded *loaded = &in->message->loaded;
@@ -254,8 +265,9 @@ void floor_loaded(struct coordinator *coordinator, struct wire_in *in)
         snprintf(file->refused_by, sizeof file->refused_by, "%s", worker->name);
         snprintf(file->refusal, sizeof file->refusal, "%s",
                  *loaded->reason ? loaded->reason : "it gave no reason");
-        coordinator_note(coordinator, LOG_WARN, "MODEL-REFUSED", "worker %u (%s), slot %u: %s",
-                         worker->number, worker->name, loaded->slot, file->refusal);
+        coordinator_note(coordinator, LOG_WARN, "MODEL-REFUSED", "worker %u (%s), slot %u: model %s: %s",
+                         worker->number, worker->name, loaded->slot, model_name(coordinator, number),
+                         file->refusal);
     }
     struct sched_event event = { .type = SCHED_LOADED, .worker = worker->number, .slot = loaded->slot };
     event.loaded.model = number;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "jobs.h"
 
+#include "clerk.h"
 #include "ensure.h"
+#include "file.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +63,14 @@ static enum err keep_outputs(struct record *job, const struct message_submit *su
     return ERR_OK;
 }
 
+/* An output's place by the one name that it has, so that jobs can be compared; its folder may be gone since.
+ */
+static char *place_of(const char *path)
+{
+    char canonical[PATH_MAX_BYTES];
+    return strdup(file_canonical(path, canonical, sizeof canonical, NULL) == ERR_OK ? canonical : path);
+}
+
 /* What both a new and a restored record take from the SUBMIT. */
 static enum err describe(struct record *job, const struct message_submit *submit, struct why *why)
 {
@@ -69,6 +79,10 @@ static enum err describe(struct record *job, const struct message_submit *submit
     if (!job->name || !job->model)
         return why_set(why, ERR_MEMORY, "out of memory for a job's record");
     job->samples = submit->samples;
+    job->failures_max = record_failures_max(submit);
+    job->output_kind = (enum output_kind)submit->output_kind;
+    if (*submit->output_path && !(job->output = place_of(submit->output_path)))
+        return why_set(why, ERR_MEMORY, "out of memory for a job's record");
     memcpy(job->uuid, submit->uuid, UUID_BYTES);
     job->formats = format_bit(submit->format);
     if (!job->formats)
@@ -225,12 +239,51 @@ struct record *jobs_find_uuid(const struct jobs *jobs, const uint8_t uuid[UUID_B
     return NULL;
 }
 
-struct record *jobs_find_output(struct jobs *jobs, const char *path)
+struct place {
+    const char *path;
+    size_t stem, length;
+    bool folder;
+};
+
+static struct place place_init(const char *path, enum output_kind kind)
 {
-    for (size_t i = 0; i < jobs->count; i++)
-        if (record_open(jobs->at[i]) && strcmp(jobs_spec(jobs, jobs->at[i])->output_path, path) == 0)
-            return jobs->at[i];
-    return NULL;
+    return (struct place){ path, clerk_output_stem(path, (enum clerk_output)kind), strlen(path),
+                           kind == OUTPUT_FOLDER };
+}
+
+/* Would writing b touch the answer a? */
+static bool touches(const struct place *a, const struct place *b)
+{
+    if (b->folder && strncmp(a->path, b->path, b->length) == 0 && a->path[b->length] == '/')
+        return true;
+    if (strncmp(a->path, b->path, b->stem) != 0)
+        return false;
+    const char *rest = a->path + b->stem;
+    return strcmp(rest, ".index.jsonl") == 0 || strcmp(rest, ".errors.jsonl") == 0 ||
+           strcmp(a->path, b->path) == 0;
+}
+
+static bool collide(const struct place *a, const struct place *b)
+{
+    bool same_stem = a->stem == b->stem && strncmp(a->path, b->path, a->stem) == 0;
+    return same_stem || touches(a, b) || touches(b, a);
+}
+
+struct record *jobs_find_output(struct jobs *jobs, const char *path, enum output_kind kind)
+{
+    struct record *found = NULL;
+    char *canonical = place_of(path);
+    struct place wanted = place_init(canonical ? canonical : path, kind);
+    for (size_t i = 0; i < jobs->count && !found; i++) {
+        struct record *job = jobs->at[i];
+        if (!record_open(job) || !job->output)
+            continue;
+        struct place taken = place_init(job->output, job->output_kind);
+        if (collide(&wanted, &taken))
+            found = job;
+    }
+    free(canonical);
+    return found;
 }
 
 size_t jobs_count(const struct jobs *jobs) { return jobs->count; }

@@ -30,8 +30,10 @@ void jobs_remove(struct jobs *jobs, uint64_t number);
 /* Pointers are valid until the job is removed. NULL: there is none. */
 struct record *jobs_find(const struct jobs *jobs, uint64_t number);
 struct record *jobs_find_uuid(const struct jobs *jobs, const uint8_t uuid[UUID_BYTES]);
-struct record *jobs_find_output(struct jobs *jobs,
-                                const char *path); /* an open job that will publish there */
+
+/* An open job that will write a file which an output at path would write too: the answer itself, or what is
+ * beside it. */
+struct record *jobs_find_output(struct jobs *jobs, const char *path, enum output_kind kind);
 
 size_t jobs_count(const struct jobs *jobs);
 struct record *jobs_at(const struct jobs *jobs, size_t index); /* ascending numbers */

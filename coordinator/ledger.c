@@ -212,7 +212,7 @@ void ledger_schedule(struct coordinator *coordinator, struct record *record)
     event.add.priority = spec->priority;
     event.add.batch = spec->batch;
     event.add.batch_fixed = spec->batch_fixed;
-    event.add.failures_max = record_failures_max(spec);
+    event.add.failures_max = record->failures_max;
     record->in_sched = true;
     coordinator_step(coordinator, &event);
 }
@@ -263,11 +263,11 @@ static void on_failed(struct coordinator *coordinator, struct record *record)
     sched_job_look(coordinator->sched, record->number, &look);
     const char *last =
         record->failures_count ? record->failures[record->failures_count - 1].reason : "unknown";
-    unsigned long long failed = look.failed, most = record_failures_max(jobs_spec(coordinator->jobs, record));
+    unsigned long long failed = look.failed, most = record->failures_max;
     snprintf(reason, sizeof reason, "%llu sample%s failed, where %llu may; the last one: %.400s", failed,
              failed == 1 ? "" : "s", most, last);
     coordinator_forget(coordinator, record->number);
-    ledger_close(coordinator, record, RECORD_FAILED, reason);
+    publication_fail(coordinator, record, reason);
 }
 
 static void on_cancelled(struct coordinator *coordinator, struct record *record)
@@ -350,6 +350,8 @@ static void job_marked(struct coordinator *coordinator, struct store_event *even
         sched_job_remove(coordinator->sched, record->number);
     record->in_sched = false;
     record->state = record->closing;
+    if (!record_has_answer(record))
+        record_drop_failures(record);
     tell_end(coordinator, record);
     answer_waiters(coordinator, record, ERR_OK, "");
 }
@@ -442,7 +444,8 @@ static void on_resumed(struct coordinator *coordinator, struct store_event *even
     (void)event;
     coordinator->full[0] = 0;
     coordinator_note(coordinator, LOG_INFO, "STORE-RESUMED", "there is room again; work goes on");
-    coordinator_step(coordinator, &(struct sched_event){ .type = SCHED_RESUME });
+    if (!coordinator->grace_until_us)
+        coordinator_step(coordinator, &(struct sched_event){ .type = SCHED_RESUME });
 }
 
 static void on_broken(struct coordinator *coordinator, struct store_event *event)

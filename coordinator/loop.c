@@ -5,6 +5,7 @@
 #include "desk.h"
 #include "dialogue.h"
 #include "floor.h"
+#include "handout.h"
 #include "ledger.h"
 #include "publication.h"
 #include "recovery.h"
@@ -141,7 +142,10 @@ static void on_piece(struct coordinator *coordinator, struct clerk_event *event)
 
 static void on_published(struct coordinator *coordinator, struct clerk_event *event)
 {
-    publication_ended(coordinator, event);
+    if (event->command->peer == HANDOUT_PEER)
+        handout_assembled(coordinator, event);
+    else
+        publication_ended(coordinator, event);
 }
 
 static void read_clerk(struct coordinator *coordinator)
@@ -181,6 +185,8 @@ static long patience_ms(const struct loop *loop)
     long idle =
         roster_up_count(coordinator->roster) || fetches_waiting(coordinator->fetches) ? SWEEP_MS : IDLE_MS;
     uint64_t deadline_us = sched_deadline_us(coordinator->sched);
+    if (coordinator->grace_until_us && coordinator->grace_until_us < deadline_us)
+        deadline_us = coordinator->grace_until_us;
     if (deadline_us <= coordinator->now_us)
         return 0;
     uint64_t wait_ms = (deadline_us - coordinator->now_us + 999) / 1000;
@@ -209,6 +215,7 @@ static void turn(struct loop *loop)
     bool all_heard = read_wire(coordinator);
     read_store(coordinator);
     read_clerk(coordinator);
+    recovery_look(coordinator);
     if (sched_deadline_us(coordinator->sched) <= coordinator->now_us)
         coordinator_step(coordinator, &(struct sched_event){ .type = SCHED_TICK });
     if (all_heard)
@@ -250,6 +257,7 @@ static void configure(struct coordinator *coordinator, const struct loop_config 
     coordinator->heartbeat_ms = config->heartbeat_ms ? config->heartbeat_ms : HEARTBEAT_MS;
     coordinator->silence_us = config->silence_us ? config->silence_us : SILENCE_US;
     coordinator->backlog_max_bytes = config->backlog_max_bytes ? config->backlog_max_bytes : BACKLOG_BYTES;
+    coordinator->grace_us = config->grace_us;
     coordinator_wake(coordinator);
     coordinator->started_us = coordinator->now_us;
 }
@@ -348,6 +356,7 @@ static void close_all(struct coordinator *coordinator)
         wire_free(&coordinator->wire);
     if (coordinator->context)
         zmq_ctx_term(coordinator->context);
+    handout_drop(coordinator);
     fetches_free(&coordinator->fetches);
     if (coordinator->sched)
         sched_free(&coordinator->sched);

@@ -16,6 +16,7 @@ struct loop_config {
     uint32_t urls_count;        /* >= 1 */
     uint32_t heartbeat_ms;      /* asked of workers; 0 = 500 */
     uint64_t silence_us;        /* after which a worker is lost; 0 = 3 s */
+    uint64_t grace_us;          /* after a start with open jobs, see recovery.h; 0 = 500 ms */
     uint64_t backlog_max_bytes; /* results not yet durable, beyond which nothing is read; 0 = 64 MiB */
 };
 

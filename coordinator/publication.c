@@ -35,7 +35,8 @@ static bool copy_failures(const struct record *record, struct clerk_command *com
     return true;
 }
 
-static struct clerk_command *make_command(struct coordinator *coordinator, const struct record *record)
+struct clerk_command *publication_command(struct coordinator *coordinator, const struct record *record,
+                                          enum clerk_part part)
 {
     const struct message_submit *spec = jobs_spec(coordinator->jobs, record);
     struct clerk_command *command = clerk_command_new(CLERK_PUBLISH);
@@ -44,6 +45,7 @@ static struct clerk_command *make_command(struct coordinator *coordinator, const
             clerk_command_free(&command);
         return NULL;
     }
+    command->part = part;
     command->tag = command->job = record->number;
     command->samples = record->samples;
     snprintf(command->path, sizeof command->path, "%s", spec->output_path);
@@ -54,6 +56,23 @@ static struct clerk_command *make_command(struct coordinator *coordinator, const
     return command;
 }
 
+/* False when out of memory. */
+static bool post(struct coordinator *coordinator, struct record *record, enum clerk_part part)
+{
+    struct clerk_command *command = publication_command(coordinator, record, part);
+    if (!command)
+        return false;
+    record->publishing = command;
+    clerk_post(coordinator->clerk, &command);
+    return true;
+}
+
+static void set_full(struct record *record, const char *path)
+{
+    free(record->full);
+    record->full = path ? strdup(path) : NULL;
+}
+
 void publication_start(struct coordinator *coordinator, struct record *record)
 {
     record->publish_again_us = 0;
@@ -61,11 +80,53 @@ void publication_start(struct coordinator *coordinator, struct record *record)
         ledger_close(coordinator, record, RECORD_DONE, NULL);
         return;
     }
-    struct clerk_command *command = make_command(coordinator, record);
-    if (command)
-        clerk_post(coordinator->clerk, &command);
-    else
+    if (!post(coordinator, record, CLERK_WHOLE))
         record->publish_again_us = coordinator->now_us + AGAIN_US;
+}
+
+void publication_fail(struct coordinator *coordinator, struct record *record, const char *reason)
+{
+    if (record->failing || record->closing)
+        return;
+    record->publish_again_us = 0;
+    set_full(record, NULL);
+    bool wanted = record->failures_count && record->output && record_set_reason(record, reason) == ERR_OK;
+    record->failing = wanted && post(coordinator, record, CLERK_ONLY_ERRORS);
+    if (!record->failing)
+        ledger_close(coordinator, record, RECORD_FAILED, reason);
+}
+
+bool publication_cancel(struct coordinator *coordinator, struct record *record)
+{
+    if (record->failing || record->closing || (record->publishing && !clerk_stop(record->publishing)))
+        return false;
+    record->publish_again_us = 0;
+    set_full(record, NULL);
+    ledger_close(coordinator, record, RECORD_CANCELLED, NULL);
+    return true;
+}
+
+static void errors_written(struct coordinator *coordinator, struct record *record,
+                           const struct clerk_event *event)
+{
+    char reason[WHY_MAX + 64];
+    if (event->err)
+        log_warn("ERRORS-NOT-KEPT", "job %llu: %s", (unsigned long long)record->number, event->why.text);
+    snprintf(reason, sizeof reason, "%s", record->reason);
+    ledger_close(coordinator, record, RECORD_FAILED, reason);
+}
+
+/* The clerk's sentence starts with the path where there was no room, which may be that of a temporary folder.
+ */
+static void is_full(struct coordinator *coordinator, struct record *record, const char *text)
+{
+    char path[PATH_MAX_BYTES];
+    const char *end = strstr(text, ": ");
+    snprintf(path, sizeof path, "%.*s", end ? (int)(end - text) : 0, text);
+    if (!record->full)
+        log_warn("OUTPUT-FULL", "job %llu: %s", (unsigned long long)record->number, text);
+    set_full(record, record->output ? jobs_spec(coordinator->jobs, record)->output_path : path);
+    record->publish_again_us = coordinator->now_us + AGAIN_US;
 }
 
 void publication_ended(struct coordinator *coordinator, const struct clerk_event *event)
@@ -74,13 +135,18 @@ void publication_ended(struct coordinator *coordinator, const struct clerk_event
     char reason[WHY_MAX + 64];
     if (!record)
         return;
-    if (event->err == ERR_FULL) {
-        record->publish_again_us = coordinator->now_us + AGAIN_US;
-        log_warn("OUTPUT-FULL", "job %llu: %s", (unsigned long long)record->number, event->why.text);
+    record->publishing = NULL;
+    if (record->closing || !record_open(record))
+        return; /* it was cancelled meanwhile */
+    if (record->failing) {
+        errors_written(coordinator, record, event);
+    } else if (event->err == ERR_FULL) {
+        is_full(coordinator, record, event->why.text);
     } else if (event->err) {
         snprintf(reason, sizeof reason, "the output cannot be written: %s", event->why.text);
-        ledger_close(coordinator, record, RECORD_FAILED, reason);
+        publication_fail(coordinator, record, reason);
     } else {
+        set_full(record, NULL);
         ledger_close(coordinator, record, RECORD_DONE, NULL);
     }
 }

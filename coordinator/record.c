@@ -25,6 +25,8 @@ void record_free(struct record **record)
     free(gone->reason);
     free(gone->spec);
     free(gone->outputs);
+    free(gone->output);
+    free(gone->full);
     free(gone->past);
     free(gone);
     *record = NULL;
@@ -33,6 +35,13 @@ void record_free(struct record **record)
 bool record_open(const struct record *record) { return record->state <= RECORD_FINISHING; }
 
 bool record_is_visible(const struct record *record) { return record->state != RECORD_STORING; }
+
+bool record_has_answer(const struct record *record)
+{
+    bool over = record->state == RECORD_DONE || record->state == RECORD_FAILED;
+    return over && record->output_kind != OUTPUT_NONE && record->failed <= record->failures_max &&
+           record->done + record->failed == record->samples;
+}
 
 const char *record_state_name(enum record_state state)
 {
@@ -158,7 +167,7 @@ bool record_summary(const struct record *record, const struct sched *sched, stru
     return true;
 }
 
-static void drop_failures(struct record *record)
+void record_drop_failures(struct record *record)
 {
     for (size_t i = 0; i < record->texts_count; i++)
         free(record->texts[i]);
@@ -184,7 +193,6 @@ void record_settle(struct record *record, const struct sched *sched)
         share_tally(&record->shares[i], sched, record->number, &tally);
         err = share_settle(&record->shares[i], &tally);
     }
-    drop_failures(record);
 }
 
 bool record_wait(struct record *record, wire_peer peer, uint64_t request, uint64_t number)

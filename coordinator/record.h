@@ -20,6 +20,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct clerk_command;
+
 enum { RECORD_WAITERS_MAX = 16 };
 
 enum record_state {
@@ -57,14 +59,21 @@ struct record {
     size_t spec_size;
     uint32_t outputs_count;
     struct tensor_spec *outputs;
+    char *output; /* where it goes, by the one name of that place; NULL = with us */
+    enum output_kind output_kind;
+    uint64_t failures_max; /* how many of its samples may fail before it does */
     uint32_t model_number; /* the registry's and the scheduler's */
     uint32_t formats;      /* bit of enum sched_format */
 
     uint64_t done, failed; /* as recovered, or as the scheduler last had it when it forgot the job */
     bool recovered;        /* accepted in an earlier life */
     bool in_sched;
-    uint64_t publish_again_us; /* the output's disk was full: when to try again; 0 = not waiting */
-    uint64_t told_us;          /* when its tallies were last posted */
+    bool failing;                     /* its end is sure, its error file is being written */
+    struct clerk_command *publishing; /* a look: the clerk has it; NULL = nothing */
+    uint64_t publish_again_us;        /* the output's disk was full: when to try again; 0 = not waiting */
+    char *full;                       /* the output whose disk is full, until it is written; NULL = none */
+    uint32_t assembling, assembled;   /* handout.c's */
+    uint64_t told_us;                 /* when its tallies were last posted */
 
     uint8_t *past; /* packed summary of earlier lives, or of all once it is over; NULL = none */
     size_t past_size;
@@ -80,7 +89,11 @@ struct record {
 
 void record_free(struct record **record);
 
-bool record_open(const struct record *record);          /* STORING to FINISHING */
+bool record_open(const struct record *record); /* STORING to FINISHING */
+
+/* Every sample is settled, as many as must are done: its whole answer is in the spool. */
+bool record_has_answer(const struct record *record);
+
 const char *record_state_name(enum record_state state); /* CONTRACT's word */
 bool record_is_visible(const struct record *record);
 
@@ -97,6 +110,7 @@ MUST_USE enum err record_restore_share(struct record *record, const char *key, c
 
 MUST_USE enum err record_add_failure(struct record *record, uint64_t first, uint64_t count,
                                      const char *reason, const char *worker);
+void record_drop_failures(struct record *record);
 MUST_USE enum err record_set_past(struct record *record, const uint8_t *bytes, size_t size);
 MUST_USE enum err record_set_reason(struct record *record, const char *reason);
 

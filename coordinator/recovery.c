@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const uint64_t GRACE_US = 500000;
+static const uint64_t GRACE_LEAST_US = 200000; /* for the others, once one has come back */
+
 struct range {
     uint64_t job, first, count;
     bool failed;
@@ -103,9 +106,8 @@ static void on_failure(void *context, uint64_t job, uint64_t first, uint64_t cou
     if (!record)
         return;
     record->failed += count;
-    if (!record_open(record))
-        return;
-    keep_range(recovery, &(struct range){ job, first, count, true });
+    if (record_open(record))
+        keep_range(recovery, &(struct range){ job, first, count, true });
     if (record_add_failure(record, first, count, reason ? reason : "", worker ? worker : ""))
         fail(recovery, ERR_MEMORY, "out of memory for the journal's failures");
 }
@@ -125,6 +127,28 @@ static void on_tally(void *context, uint64_t job, const char *key, const uint8_t
 struct store_recovery recovery_callbacks(struct recovery *recovery)
 {
     return (struct store_recovery){ recovery, on_job, on_done, on_failure, on_tally, on_model };
+}
+
+static void begin_grace(struct coordinator *coordinator)
+{
+    coordinator_wake(coordinator);
+    coordinator->grace_from_us = coordinator->now_us;
+    coordinator->grace_until_us =
+        coordinator->now_us + (coordinator->grace_us ? coordinator->grace_us : GRACE_US);
+    coordinator_step(coordinator, &(struct sched_event){ .type = SCHED_PAUSE });
+}
+
+void recovery_look(struct coordinator *coordinator)
+{
+    if (!coordinator->grace_until_us)
+        return;
+    if (coordinator->reoffered && coordinator->grace_until_us > coordinator->grace_from_us + GRACE_LEAST_US)
+        coordinator->grace_until_us = coordinator->grace_from_us + GRACE_LEAST_US;
+    if (coordinator->now_us < coordinator->grace_until_us)
+        return;
+    coordinator->grace_until_us = 0;
+    if (!*coordinator->full)
+        coordinator_step(coordinator, &(struct sched_event){ .type = SCHED_RESUME });
 }
 
 static size_t settle_ranges(struct recovery *recovery, const struct record *record, size_t index)
@@ -149,12 +173,17 @@ enum err recovery_schedule(struct recovery *recovery, struct why *why)
                        recovery->why.text);
     for (size_t i = 0; i < jobs_count(coordinator->jobs); i++) {
         struct record *record = jobs_at(coordinator->jobs, i);
-        if (!record_open(record))
+        if (!record_open(record)) {
+            if (!record_has_answer(record))
+                record_drop_failures(record);
             continue;
+        }
         open++;
         ledger_schedule(coordinator, record);
         index = settle_ranges(recovery, record, index);
     }
+    if (open)
+        begin_grace(coordinator);
     if (open)
         coordinator_note(coordinator, LOG_INFO, "RECOVERED", "%zu open jobs of %zu, %zu settled ranges", open,
                          jobs_count(coordinator->jobs), recovery->count);

@@ -19,4 +19,8 @@ struct store_recovery recovery_callbacks(struct recovery *recovery);
  * journal has an open job that this version cannot read: refusing to start is better than losing it. */
 MUST_USE enum err recovery_schedule(struct recovery *recovery, struct why *why);
 
+/* After a start with open jobs nothing is leased for a short while: workers that come back with work of
+ * theirs in hand are to be heard before it is given to others. Ended early soon after one has come back. */
+void recovery_look(struct coordinator *coordinator);
+
 #endif

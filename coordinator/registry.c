@@ -125,6 +125,29 @@ static void put(struct registry *registry, const struct model *fresh)
     *at = *fresh;
 }
 
+static bool is_plain(const char *text)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    return strspn(text, plain) == strlen(text) && *text != '-';
+}
+
+enum err registry_check(const struct message_model_add *model, struct why *why)
+{
+    if (!*model->name)
+        return why_set(why, ERR_USAGE, "a model needs a name");
+    if (!is_plain(model->name))
+        return why_set(why, ERR_USAGE,
+                       "a model cannot be named '%.100s': use letters, digits and . _ - only, no - first",
+                       model->name);
+    if (!is_plain(model->version))
+        return why_set(why, ERR_USAGE,
+                       "a model's version cannot be '%.100s': use letters, digits and . _ - only, no - first",
+                       model->version);
+    if (strcmp(model->name, "synthetic") == 0)
+        return why_set(why, ERR_USAGE, "the name synthetic is the built-in model's; give another");
+    return ERR_OK;
+}
+
 enum err registry_add(struct registry *registry, const struct message_model_add *model, struct why *why)
 {
     if (!*model->name)

@@ -24,6 +24,10 @@ struct registry;
 struct registry *registry_new(void); /* NULL when out of memory */
 void registry_free(struct registry **registry);
 
+/* Whether its name and version are such as users can type and commands can tell apart: letters, digits and
+ * . _ - only. ERR_USAGE. */
+MUST_USE enum err registry_check(const struct message_model_add *model, struct why *why);
+
 /* Add, or replace the model of the same name and version. ERR_USAGE: it has no name; ERR_LIMIT; ERR_MEMORY.
  */
 MUST_USE enum err registry_add(struct registry *registry, const struct message_model_add *model,

@@ -212,6 +212,7 @@ static void add_identity(const struct view *view, yyjson_mut_doc *doc, yyjson_mu
     report_text(doc, object, "model", record->model);
     const struct message_submit *spec = jobs_spec(view->jobs, record);
     report_text(doc, object, "output", *spec->output_path ? spec->output_path : NULL);
+    yyjson_mut_obj_add_bool(doc, object, "answer", record_has_answer(record));
     add_outputs(doc, object, record);
     yyjson_mut_obj_add_sint(doc, object, "priority", spec->priority);
 }

@@ -134,11 +134,13 @@ static enum err check_output_path(const struct message_submit *submit, bool same
         return why_set(why, ERR_USAGE, "%s: say what kind of output goes there", path);
     if (*path != '/' || file_absolute(path, clean, sizeof clean, why) || strcmp(path, clean) != 0)
         return why_set(why, ERR_USAGE, "%s: give an absolute path without . and ..", path);
-    const struct record *other = jobs_find_output(jobs, path);
+    const struct record *other = jobs_find_output(jobs, path, (enum output_kind)submit->output_kind);
     if (other)
         return why_set(why, ERR_REFUSED,
-                       "%s: job %" PRIu64 " writes there; wait for it, cancel it, or give another path", path,
-                       other->number);
+                       "%s: job %" PRIu64
+                       " writes there, or to files beside it (%s); wait for it, cancel it, or give another "
+                       "path",
+                       path, other->number, other->output);
     return clerk_output_check(path, (enum clerk_output)submit->output_kind, why);
 }
 

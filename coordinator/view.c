@@ -14,6 +14,17 @@ static const int64_t GONE_SHOWN_US = 10ll * 60 * 1000 * 1000;
 typedef enum err make_view(const struct view *view, yyjson_mut_doc *doc, const char *which,
                            yyjson_mut_val **root, struct why *why);
 
+/* The path whose disk is full: the state's, or a finished job's output's. NULL: none is. */
+static const char *full_path(const struct view *view)
+{
+    if (*view->full)
+        return view->full;
+    for (size_t i = 0; i < jobs_count(view->jobs); i++)
+        if (jobs_at(view->jobs, i)->full)
+            return jobs_at(view->jobs, i)->full;
+    return NULL;
+}
+
 static enum err make_status(const struct view *view, yyjson_mut_doc *doc, const char *which,
                             yyjson_mut_val **root, struct why *why)
 {
@@ -32,7 +43,7 @@ static enum err make_status(const struct view *view, yyjson_mut_doc *doc, const 
     yyjson_mut_obj_add_uint(doc, coordinator, "term", view->term);
     yyjson_mut_obj_add_real(doc, coordinator, "uptime_seconds",
                             (double)(view->now_us - view->started_us) / 1e6);
-    report_text(doc, coordinator, "disk_full", *view->full ? view->full : NULL);
+    report_text(doc, coordinator, "disk_full", full_path(view));
     yyjson_mut_obj_add_uint(doc, *root, "workers", roster_up_count(view->roster));
     yyjson_mut_obj_add_uint(doc, *root, "slots", roster_up_slots(view->roster));
     yyjson_mut_val *jobs = yyjson_mut_obj_add_obj(doc, *root, "jobs");
@@ -89,6 +100,14 @@ static void add_count(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *k
         yyjson_mut_obj_add_null(doc, object, key);
 }
 
+/* Never more than there is: a worker's host may have more than the worker may use. 0 = unknown. */
+static uint64_t memory_free(const struct worker *worker, const struct message_device *device)
+{
+    bool host = strcmp(device->kind, "cpu") == 0 && worker->memory_free_bytes;
+    uint64_t free_bytes = host ? worker->memory_free_bytes : device->memory_free_bytes;
+    return free_bytes < device->memory_total_bytes ? free_bytes : device->memory_total_bytes;
+}
+
 /* HELLO tells only what is there: what it leaves out is absent, or unknown to it. */
 static void add_device(yyjson_mut_doc *doc, yyjson_mut_val *array, const struct worker *worker,
                        const struct message_device *device)
@@ -99,8 +118,7 @@ static void add_device(yyjson_mut_doc *doc, yyjson_mut_val *array, const struct 
     report_text(doc, object, "vendor", *device->vendor ? device->vendor : NULL);
     report_text(doc, object, "name", device->name);
     add_count(doc, object, "memory_total_bytes", device->memory_total_bytes);
-    bool host = strcmp(device->kind, "cpu") == 0 && worker->memory_free_bytes;
-    add_count(doc, object, "memory_free_bytes", host ? worker->memory_free_bytes : device->memory_free_bytes);
+    add_count(doc, object, "memory_free_bytes", memory_free(worker, device));
     yyjson_mut_val *precisions = yyjson_mut_obj_add_obj(doc, object, "precisions");
     for (uint32_t i = 0; i < device->precisions_count; i++)
         yyjson_mut_obj_add(precisions, yyjson_mut_strcpy(doc, device->precisions[i]),
@@ -253,7 +271,7 @@ static void fill_model(yyjson_mut_doc *doc, yyjson_mut_val *object, const struct
     report_text(doc, object, "name", model->name);
     report_text(doc, object, "version", model->version);
     report_text(doc, object, "format", model->format);
-    report_text(doc, object, "runtime", "");
+    report_text(doc, object, "runtime", NULL);
     report_text(doc, object, "precision", model->precision);
     if (model->batch_fixed)
         yyjson_mut_obj_add_uint(doc, object, "batch", model->batch_fixed);

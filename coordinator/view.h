@@ -13,8 +13,9 @@
  * number) blob bytes inputs[] outputs[] {name dtype shape[]}, null in a shape = unknown events      - array:
  * time id text, the oldest first
  *
- * Unknown numbers are null. A job's object adds to CONTRACT's keys: reason, output, priority; a worker's:
- * host, joined_at, left_at, storage (shared or fetched). */
+ * Unknown numbers are null. A job's object adds to CONTRACT's keys: reason, output, answer (whether a whole
+ * answer can be fetched), priority; status: disk_full in coordinator; a worker's: host, joined_at, left_at,
+ * storage (shared or fetched). */
 #ifndef VIEW_H
 #define VIEW_H
 

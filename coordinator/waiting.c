@@ -12,9 +12,10 @@ static void refused(const struct view *view, const struct record *record, char t
 {
     const struct registry_file *file = registry_file(view->registry, record->model_number);
     if (*file->refused_by)
-        snprintf(text, WAITING_MAX, "the model loads on no worker: %s (%s)", file->refusal, file->refused_by);
+        snprintf(text, WAITING_MAX, "the model %s loads on no worker: %s (%s)", record->model, file->refusal,
+                 file->refused_by);
     else
-        snprintf(text, WAITING_MAX, "the model loads on no worker");
+        snprintf(text, WAITING_MAX, "the model %s loads on no worker", record->model);
 }
 
 bool waiting_text(const struct view *view, const struct record *record, const struct sched_job_look *look,
@@ -22,9 +23,8 @@ bool waiting_text(const struct view *view, const struct record *record, const st
 {
     if (*view->full)
         return snprintf(text, WAITING_MAX, "disk full on %.900s", view->full) > 0;
-    if (record->publish_again_us)
-        return snprintf(text, WAITING_MAX, "disk full on %.900s",
-                        jobs_spec(view->jobs, record)->output_path) > 0;
+    if (record->full)
+        return snprintf(text, WAITING_MAX, "disk full on %.900s", record->full) > 0;
     if (record->state == RECORD_FINISHING || look->leased || look->settling || !look->ready)
         return false;
     if (!roster_up_count(view->roster))

@@ -30,6 +30,12 @@ struct draft {
     size_t capacity;
 };
 
+/* Their logs stand beside those of the workers. */
+static bool is_reserved(const char *name)
+{
+    return strcmp(name, "coordinator") == 0 || strcmp(name, "supervisor") == 0;
+}
+
 /* A name goes into file names, command lines and logs. */
 static void read_name(struct document *in, const yaml_node_t *node, void *into)
 {
@@ -39,6 +45,9 @@ static void read_name(struct document *in, const yaml_node_t *node, void *into)
     document_text(in, node, name, FLEET_NAME_MAX);
     if (name[strspn(name, allowed)] || name[0] == '.' || name[0] == '-')
         document_fail(in, ERR_FORMAT, node, "'%s' is no name; use letters, digits, '-', '_' and '.'", name);
+    else if (is_reserved(name))
+        document_fail(in, ERR_FORMAT, node,
+                      "'%s' is the name of one of a fleet's own processes; give another", name);
 }
 
 static void read_device(struct document *in, const yaml_node_t *node, void *into)
@@ -474,7 +483,7 @@ static void name_after_host(char name[FLEET_NAME_MAX])
         if (!letter && (at == name || !strchr("._-", *at)))
             *at = 'x';
     }
-    if (!name[0])
+    if (!name[0] || is_reserved(name))
         memcpy(name, "local", sizeof "local");
 }
 

@@ -238,6 +238,22 @@ static const char *model_name(const struct model *model, char name[SHA256_HEX_MA
     return name;
 }
 
+/* The runtime names the file in our cache, which tells a user nothing: the sentence is about the model
+ * anyway.
+ */
+static void without_path(const char *text, const char *path, char *reason, size_t max)
+{
+    size_t length = strlen(path), used = 0;
+    if (length && strncmp(text, path, length) == 0 && strncmp(text + length, ": ", 2) == 0)
+        text += length + 2;
+    for (const char *at = text; *at && used + 3 < max;) {
+        bool names_it = length && strncmp(at, path, length) == 0;
+        used += (size_t)snprintf(reason + used, max - used, "%.*s", names_it ? 2 : 1, names_it ? "it" : at);
+        at += names_it ? length : 1;
+    }
+    reason[used] = 0;
+}
+
 static void on_loaded(struct loop *loop, uint32_t slot, const struct executor_event *event)
 {
     char name[SHA256_HEX_MAX];
@@ -256,7 +272,7 @@ static void on_loaded(struct loop *loop, uint32_t slot, const struct executor_ev
         log_info("MODEL-LOADED", "%s on slot %u in %.3f s", model_name(model, name), slot,
                  (double)event->load_us / 1e6);
     } else {
-        snprintf(model->reason, sizeof model->reason, "%.500s", why.text);
+        without_path(why.text, model->path, model->reason, sizeof model->reason);
         act_complain(loop, "MODEL-FAILED", "%s on slot %u: %s", model_name(model, name), slot, why.text);
         model->loads_count--;
     }
@@ -498,6 +514,12 @@ static void do_drop_job(struct loop *loop, const struct agent_action *action)
     }
 }
 
+/* An emulated device's memory is not this machine's. 0 = unknown. */
+static uint64_t memory_free_bytes(const struct loop *loop)
+{
+    return loop->config.member ? 0 : (uint64_t)sysconf(_SC_AVPHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 static void do_heartbeat(struct loop *loop, const struct agent_action *action)
 {
     (void)action;
@@ -505,8 +527,7 @@ static void do_heartbeat(struct loop *loop, const struct agent_action *action)
     struct message message = { .type = MESSAGE_HEARTBEAT };
     message.heartbeat.sequence = ++loop->heartbeats;
     message.heartbeat.running = running;
-    message.heartbeat.memory_free_bytes =
-        (uint64_t)sysconf(_SC_AVPHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    message.heartbeat.memory_free_bytes = memory_free_bytes(loop);
     uint64_t now_us = clock_monotonic_us();
     for (uint32_t slot = 0; slot < loop->slots_count; slot++) {
         uint64_t attempt, since_us;

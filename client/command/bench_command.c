@@ -23,7 +23,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int check_solo(void *context) { return !solo_poll(context); }
+static int check_solo(void *context, yyjson_val *job)
+{
+    (void)job;
+    return !solo_poll(context);
+}
 
 /* Submit and follow in a private fleet. The report; NULL after saying why. */
 static yyjson_doc *run_job(struct solo *solo, motley *connection, const struct motley_submit *asked,

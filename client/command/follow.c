@@ -32,35 +32,35 @@ static void wipe(struct bar *bar)
     bar->lines = 0;
 }
 
-/* Away from a terminal only what a user must act on: for what a job waits, when it does so for two seconds.
- */
+/* Away from a terminal only what a user must act on: for what a job waits, in whatever state, once it has
+ * done so for two seconds. */
 static void tell_waiting(struct bar *bar, yyjson_val *job)
 {
     const char *waiting = yyjson_get_str(yyjson_obj_get(job, "waiting"));
-    const char *state = yyjson_get_str(yyjson_obj_get(job, "state"));
-    bool stuck = waiting && state && strcmp(state, "queued") == 0;
-    bool same = stuck && strncmp(waiting, bar->waiting, sizeof bar->waiting - 1) == 0;
+    bool same = waiting && strncmp(waiting, bar->waiting, sizeof bar->waiting - 1) == 0;
     bar->waited = same ? bar->waited + 1 : 0;
     if (bar->waited == WAITED_LOOKS)
         fprintf(stderr, "motley: the job waits: %s\n", waiting);
     if (!same)
-        snprintf(bar->waiting, sizeof bar->waiting, "%s", stuck ? waiting : "");
+        snprintf(bar->waiting, sizeof bar->waiting, "%s", waiting ? waiting : "");
 }
 
 static int on_progress(void *context, const char *status_json)
 {
     struct bar *bar = context;
     yyjson_doc *doc = yyjson_read(status_json, strlen(status_json), 0);
-    if (doc && !bar->plan->quiet) {
+    yyjson_val *job = yyjson_doc_get_root(doc);
+    if (job && !bar->plan->quiet) {
         if (bar->terminal) {
             wipe(bar);
-            bar->lines = render_progress(yyjson_doc_get_root(doc), stderr, columns_of(stderr), bar->styled);
+            bar->lines = render_progress(job, stderr, columns_of(stderr), bar->styled);
         } else {
-            tell_waiting(bar, yyjson_doc_get_root(doc));
+            tell_waiting(bar, job);
         }
     }
+    int stop = tool_interrupted() || (bar->plan->check && bar->plan->check(bar->plan->context, job));
     yyjson_doc_free(doc);
-    return tool_interrupted() || (bar->plan->check && bar->plan->check(bar->plan->context));
+    return stop;
 }
 
 int follow(motley *connection, const struct follow_plan *plan, struct motley_error *error)

@@ -7,9 +7,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <yyjson.h>
 
-/* Asked about ten times a second. Non-zero stops waiting. */
-typedef int follow_check(void *context);
+/* Asked about ten times a second, with the job's latest view. Non-zero stops waiting. */
+typedef int follow_check(void *context, yyjson_val *job);
 
 struct follow_plan {
     int64_t job;

@@ -4,6 +4,7 @@
 #include "command.h"
 #include "follow.h"
 #include "render.h"
+#include "results.h"
 #include "tool.h"
 
 #include <inttypes.h>
@@ -21,19 +22,22 @@ struct ask {
     size_t words_count;
     uint64_t timeout_us;
     const char *output;
+    yyjson_mut_doc *ended; /* job wait --json: the views so far */
+    bool several;          /* more than one job is meant */
 };
 
 /* ---- showing ---- */
 
 typedef void show_one(yyjson_val *job, FILE *stream);
 
+static void show_list(yyjson_val *jobs, FILE *stream) { render_jobs(jobs, stream, tool_styled(stream)); }
 static void show_report(yyjson_val *job, FILE *stream) { render_report(job, stream, tool_styled(stream)); }
 
 static void show(yyjson_val *root, show_one *one)
 {
     size_t index, count;
     yyjson_val *job;
-    if (!yyjson_is_arr(root)) {
+    if (!yyjson_is_arr(root) || one == show_list) {
         one(root, stdout);
         return;
     }
@@ -49,15 +53,21 @@ static void show(yyjson_val *root, show_one *one)
 static int show_words(const struct ask *ask, const char *what, show_one *one)
 {
     int code = 0;
+    yyjson_mut_doc *all = NULL;
     motley *connection = tool_connect(&ask->link, &code);
     for (size_t i = 0; connection && code == 0 && i < ask->words_count; i++) {
         yyjson_doc *doc = tool_view(connection, what, ask->words[i], &code);
-        if (doc && ask->link.json)
+        if (doc && ask->link.json && ask->words_count > 1)
+            tool_gather(&all, doc);
+        else if (doc && ask->link.json)
             tool_print_json(doc);
         else if (doc)
             show(yyjson_doc_get_root(doc), one);
         yyjson_doc_free(doc);
     }
+    if (all && code == 0)
+        tool_print_gathered(&all);
+    yyjson_mut_doc_free(all);
     motley_close(&connection);
     return code;
 }
@@ -86,19 +96,9 @@ int command_job_list(int argc, char **argv)
     int code;
     if (!parse(&usage, &ask, NULL, argc, argv, &code))
         return code;
-    motley *connection = tool_connect(&ask.link, &code);
     if (ask.words_count == 0)
         ask.words[ask.words_count++] = "";
-    for (size_t i = 0; connection && code == 0 && i < ask.words_count; i++) {
-        yyjson_doc *doc = tool_view(connection, "jobs", ask.words[i], &code);
-        if (doc && ask.link.json)
-            tool_print_json(doc);
-        else if (doc)
-            render_jobs(yyjson_doc_get_root(doc), stdout, tool_styled(stdout));
-        yyjson_doc_free(doc);
-    }
-    motley_close(&connection);
-    return code;
+    return show_words(&ask, "jobs", show_list);
 }
 
 int command_job_status(int argc, char **argv)
@@ -154,27 +154,31 @@ static int wait_for(motley *connection, const struct ask *ask, int64_t job, bool
     return code == MOTLEY_OK ? code : tool_fail_error(&error);
 }
 
-/* The report of one ended job: a line for people, the whole as JSON. */
-static void show_ended(motley *connection, const struct ask *ask, int64_t job)
+/* The state of one job after the wait: lines for people, the whole as JSON. */
+static void show_ended(motley *connection, struct ask *ask, int64_t job)
 {
     char which[24];
     int ignored;
     snprintf(which, sizeof which, "%" PRId64, job);
     yyjson_doc *doc = tool_view(connection, "job", which, &ignored);
-    if (doc && ask->link.json)
+    if (doc && ask->link.json && ask->several)
+        tool_gather(&ask->ended, doc);
+    else if (doc && ask->link.json)
         tool_print_json(doc);
     else if (doc)
         render_status(yyjson_doc_get_root(doc), stdout);
     yyjson_doc_free(doc);
 }
 
-/* The numbers of the jobs that a word means, up to max. */
-static size_t numbers_of(motley *connection, const char *word, int64_t *numbers, size_t max, int *code)
+/* The numbers of the jobs that a word means, up to max; *listed: the word may mean several. */
+static size_t numbers_of(motley *connection, const char *word, int64_t *numbers, size_t max, bool *listed,
+                         int *code)
 {
     size_t index, size, count = 0;
     yyjson_val *job;
     yyjson_doc *doc = tool_view(connection, "job", word, code);
     yyjson_val *root = yyjson_doc_get_root(doc);
+    *listed = yyjson_is_arr(root);
     if (yyjson_is_obj(root))
         numbers[count++] = (int64_t)yyjson_get_uint(yyjson_obj_get(root, "id"));
     yyjson_arr_foreach(root, index, size, job)
@@ -187,15 +191,18 @@ static size_t numbers_of(motley *connection, const char *word, int64_t *numbers,
 }
 
 /* Of several ends the worst counts: interrupted and unreachable at once, else the largest code. */
-static int wait_word(motley *connection, const struct ask *ask, const char *word, int worst)
+static int wait_word(motley *connection, struct ask *ask, const char *word, int worst)
 {
     enum { JOBS_MAX = 4096 };
     int code = 0;
+    bool listed = false;
     int64_t *numbers = calloc(JOBS_MAX, sizeof *numbers);
-    size_t count = numbers ? numbers_of(connection, word, numbers, JOBS_MAX, &code) : 0;
+    size_t count = numbers ? numbers_of(connection, word, numbers, JOBS_MAX, &listed, &code) : 0;
+    ask->several = ask->several || listed;
     for (size_t i = 0; i < count && worst < TOOL_INTERRUPTED && worst != MOTLEY_UNREACHABLE; i++) {
         int ended = wait_for(connection, ask, numbers[i], true);
-        if (ended == MOTLEY_OK || ended == MOTLEY_FAILED || ended == MOTLEY_CANCELLED)
+        bool told = ended == MOTLEY_TIMEOUT && ask->link.json;
+        if (ended == MOTLEY_OK || ended == MOTLEY_FAILED || ended == MOTLEY_CANCELLED || told)
             show_ended(connection, ask, numbers[i]);
         worst = ended > worst ? ended : worst;
     }
@@ -219,9 +226,12 @@ int command_job_wait(int argc, char **argv)
         return code;
     default_to_last(&ask);
     motley *connection = tool_connect(&ask.link, &code);
+    ask.several = ask.words_count > 1;
     tool_catch_interrupts();
     for (size_t i = 0; connection && i < ask.words_count && code < TOOL_INTERRUPTED; i++)
         code = wait_word(connection, &ask, ask.words[i], code);
+    if (ask.ended)
+        tool_print_gathered(&ask.ended);
     motley_close(&connection);
     return code;
 }
@@ -264,6 +274,23 @@ static int progress_of(motley *connection, const struct ask *ask, int64_t job)
     return code == MOTLEY_OK ? code : tool_fail_error(&error);
 }
 
+/* The one job that the word means; false after saying why it is none or several. */
+static bool find_one(motley *connection, const char *command, const char *word, int64_t *number, int *code)
+{
+    int64_t numbers[2];
+    bool listed = false;
+    size_t count = numbers_of(connection, word, numbers, 2, &listed, code);
+    if (count > 1) {
+        fprintf(stderr, "motley: %s: %.100s means several jobs; give one\n", command, word);
+        *code = MOTLEY_USAGE;
+    } else if (count == 0 && *code == 0) {
+        fprintf(stderr, "motley: %s: %.100s: no such job\n", command, word);
+        *code = MOTLEY_NOT_FOUND;
+    }
+    *number = numbers[0];
+    return count == 1;
+}
+
 int command_job_progress(int argc, char **argv)
 {
     static const struct option_usage usage = {
@@ -277,11 +304,14 @@ int command_job_progress(int argc, char **argv)
     if (!parse(&usage, &ask, NULL, argc, argv, &code))
         return code;
     default_to_last(&ask);
+    if (ask.words_count != 1) {
+        fprintf(stderr, "motley: job progress: give one job\n");
+        return MOTLEY_USAGE;
+    }
     motley *connection = tool_connect(&ask.link, &code);
     tool_catch_interrupts();
-    for (size_t i = 0; connection && code == 0 && i < ask.words_count; i++)
-        if (numbers_of(connection, ask.words[i], &number, 1, &code) == 1)
-            code = progress_of(connection, &ask, number);
+    if (connection && find_one(connection, "job progress", ask.words[0], &number, &code))
+        code = progress_of(connection, &ask, number);
     motley_close(&connection);
     return code;
 }
@@ -317,18 +347,33 @@ int command_job_cancel(int argc, char **argv)
     return code;
 }
 
+static void print_fetched(int64_t number, const char *output)
+{
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *root = yyjson_mut_obj(doc);
+    yyjson_mut_doc_set_root(doc, root);
+    yyjson_mut_obj_add_int(doc, root, "id", number);
+    yyjson_mut_obj_add_str(doc, root, "output", output);
+    tool_print_mut(doc);
+    yyjson_mut_doc_free(doc);
+}
+
 int command_job_results(int argc, char **argv)
 {
     static const struct option_usage usage = {
-        "motley job results", "[JOB] --output Y",
-        "Write the answers of a finished job (default: last) to a file or folder here. " JOB_WORD,
+        "motley job results", "[JOB] --output Y [--json]",
+        "Write the answers of a finished job (default: last) to a file or folder here: the job's own, "
+        "whatever "
+        "became of the file that it wrote. Also of a job that failed only because its output could not be "
+        "written. " JOB_WORD,
         "  motley job results 12 --output answers.npy\n"
     };
     struct ask ask = { .timeout_us = UINT64_MAX };
     const struct option_row output = {
         "output", 'o', OPTION_TEXT, &ask.output, "FILE", "where the answers go"
     };
-    struct motley_error error;
+    char path[PATH_MAX_BYTES];
+    struct why why;
     int64_t number;
     int code;
     if (!parse(&usage, &ask, &output, argc, argv, &code))
@@ -339,9 +384,12 @@ int command_job_results(int argc, char **argv)
         return MOTLEY_USAGE;
     }
     motley *connection = tool_connect(&ask.link, &code);
-    if (connection && numbers_of(connection, ask.words[0], &number, 1, &code) == 1 &&
-        motley_results(connection, number, ask.output, &error) != MOTLEY_OK)
-        code = tool_fail_error(&error);
+    if (connection && find_one(connection, "job results", ask.words[0], &number, &code)) {
+        enum err err = results_write(connection, number, ask.output, path, &why);
+        code = err == ERR_OK ? 0 : tool_fail(err, &why);
+        if (code == 0 && ask.link.json)
+            print_fetched(number, path);
+    }
     motley_close(&connection);
     return code;
 }

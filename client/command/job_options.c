@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static enum err parse_priority(const char *text, int *priority, struct why *why)
 {
@@ -21,14 +22,22 @@ enum err job_options_submit(const struct job_options *options, struct motley_sub
     if (!options->model || !*options->model)
         return why_set(why, ERR_USAGE,
                        "--model is missing: give a model file, a registered name, or synthetic");
-    if (options->batch > UINT32_MAX)
+    bool builtin = strcmp(options->model, "synthetic") == 0, counted = options->samples != UINT64_MAX;
+    if (builtin && !counted)
+        return why_set(why, ERR_USAGE, "--samples is missing: say how many for the model synthetic");
+    if (!builtin && counted)
+        return why_set(why, ERR_USAGE,
+                       "--samples is for the model synthetic; the input says how many there are");
+    if (options->batch == 0)
+        return why_set(why, ERR_USAGE, "--batch 0: give at least 1, or leave it away to have it learned");
+    if (options->batch != UINT64_MAX && options->batch > UINT32_MAX)
         return why_set(why, ERR_USAGE, "--batch %llu: is too large", (unsigned long long)options->batch);
     fresh.model = options->model;
     fresh.input = options->input;
-    fresh.samples = options->samples;
+    fresh.samples = counted ? options->samples : 0;
     fresh.output = options->output;
     fresh.name = options->name;
-    fresh.batch = (uint32_t)options->batch;
+    fresh.batch = options->batch == UINT64_MAX ? 0 : (uint32_t)options->batch;
     fresh.max_failures = options->max_failures;
     *submit = fresh;
     return options->priority ? parse_priority(options->priority, &submit->priority, why) : ERR_OK;

@@ -13,19 +13,23 @@ struct job_options {
     uint64_t samples, batch, timeout_us;
 };
 
-/* No time-out is UINT64_MAX, because 0 is one that a user may mean. */
+/* What was not given is UINT64_MAX, because 0 is what a user may mean. */
 #define JOB_OPTIONS_INIT                                                                                     \
     {                                                                                                        \
-        .timeout_us = UINT64_MAX                                                                             \
+        .samples = UINT64_MAX, .batch = UINT64_MAX, .timeout_us = UINT64_MAX                                 \
     }
 
-#define JOB_OPTIONS_ROWS(job)                                                                                \
-    { "model",      'm',         OPTION_TEXT,                                                                \
-      &(job).model, "FILE|NAME", "the model: a file, a registered name, or synthetic" },                     \
+#define JOB_OPTIONS_ROWS(job, model_help)                                                                    \
+    { "model", 'm', OPTION_TEXT, &(job).model, "FILE|NAME", model_help },                                    \
         { "input",      'i',    OPTION_TEXT,                                                                 \
           &(job).input, "FILE", "samples: .npy, .npz, .jsonl, or - for standard input" },                    \
-        { "output",      'o',    OPTION_TEXT,                                                                \
-          &(job).output, "FILE", "answers: Y.npy, Y.jsonl, or Y/ for several outputs" },                     \
+        { "output",                                                                                          \
+          'o',                                                                                               \
+          OPTION_TEXT,                                                                                       \
+          &(job).output,                                                                                     \
+          "FILE",                                                                                            \
+          "answers: Y.npy, Y.jsonl, or the folder Y/ for several outputs; Y alone gets the ending that "     \
+          "suits" },                                                                                         \
         { "samples", 0, OPTION_COUNT, &(job).samples, "N", "how many, for model synthetic" },                \
         { "name", 0, OPTION_TEXT, &(job).name, "NAME", "the job's name (default: the model's)" },            \
         { "priority", 0, OPTION_TEXT, &(job).priority, "N", "larger runs first (default 0)" },               \

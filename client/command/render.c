@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { TEXT_MAX = 64, BAR_MIN = 10, BAR_MAX = 40, DEVICES_SHOWN = 16 };
+enum { TEXT_MAX = 64, BAR_MIN = 4, BAR_MAX = 40, DEVICES_SHOWN = 16 };
 
 static yyjson_val *get(yyjson_val *object, const char *key) { return yyjson_obj_get(object, key); }
 
@@ -169,10 +169,23 @@ static void print_head(yyjson_val *job, FILE *stream)
             text_of(job, "state"));
     if (!complete)
         fprintf(stream, "%s of ", count(get(job, "samples_done"), done));
-    fprintf(stream, "%s samples", count(get(job, "samples_total"), total));
+    fprintf(stream, "%s sample%s", count(get(job, "samples_total"), total),
+            yyjson_get_uint(get(job, "samples_total")) == 1 ? "" : "s");
     if (yyjson_get_uint(get(job, "samples_failed")) > 0)
         fprintf(stream, ", %s failed", count(get(job, "samples_failed"), failed));
     fputs("\n", stream);
+}
+
+/* Only what is there: a job that failed because of its output alone has its answers with the coordinator. */
+static void print_answers(yyjson_val *job, FILE *stream)
+{
+    char id[TEXT_MAX];
+    bool done = strcmp(text_of(job, "state"), "done") == 0;
+    if (done && yyjson_is_str(get(job, "output")))
+        fprintf(stream, "answers     %s\n", text_of(job, "output"));
+    else if (!done && yyjson_is_true(get(job, "answer")))
+        fprintf(stream, "answers     are kept: motley job results %s --output Y\n",
+                count(get(job, "id"), id));
 }
 
 static void print_tail(yyjson_val *job, FILE *stream)
@@ -183,8 +196,7 @@ static void print_tail(yyjson_val *job, FILE *stream)
                 count(get(job, "duplicate_samples"), text));
     if (yyjson_is_str(get(job, "reason")))
         fprintf(stream, "reason      %s\n", text_of(job, "reason"));
-    if (yyjson_is_str(get(job, "output")))
-        fprintf(stream, "answers     %s\n", text_of(job, "output"));
+    print_answers(job, stream);
 }
 
 void render_report(yyjson_val *job, FILE *stream, bool styled)
@@ -458,6 +470,15 @@ void render_coordinator(yyjson_val *status, FILE *stream)
 /* ---- progress
  * -------------------------------------------------------------------------------------------------------- */
 
+static void draw_bar(double share, int width, FILE *stream, bool styled)
+{
+    fputs(styled ? "\033[32m[" : "[", stream);
+    for (int i = 0; i < width; i++)
+        fputc((double)i < share * width ? '#' : '.', stream);
+    fputs(styled ? "]\033[0m" : "]", stream);
+}
+
+/* Where there is no room for both, the figures matter more than the bar. */
 static void print_bar(yyjson_val *job, FILE *stream, int columns, bool styled)
 {
     char rate[TEXT_MAX], eta[TEXT_MAX], tail[200], done[TEXT_MAX], total[TEXT_MAX];
@@ -468,12 +489,9 @@ static void print_bar(yyjson_val *job, FILE *stream, int columns, bool styled)
                           count(get(job, "samples_done"), done), count(get(job, "samples_total"), total),
                           number(get(job, "throughput_samples_per_second"), rate), eta);
     int width = columns - length - 3;
-    width = width > BAR_MAX ? BAR_MAX : width < BAR_MIN ? BAR_MIN : width;
-    fputs(styled ? "\033[32m[" : "[", stream);
-    for (int i = 0; i < width; i++)
-        fputc((double)i < share * width ? '#' : '.', stream);
-    fprintf(stream, "%s%.*s\n", styled ? "]\033[0m" : "]", columns > width + 3 ? columns - width - 3 : 1,
-            tail);
+    if (width >= BAR_MIN)
+        draw_bar(share, width < BAR_MAX ? width : BAR_MAX, stream, styled);
+    fprintf(stream, "%.*s\n", columns - 1, tail);
 }
 
 static void print_device_line(yyjson_val *device, FILE *stream, int columns)
@@ -490,13 +508,16 @@ int render_progress(yyjson_val *job, FILE *stream, int columns, bool styled)
 {
     size_t index, size;
     yyjson_val *device;
-    int lines = 1;
-    if (yyjson_is_str(get(job, "waiting")) && yyjson_get_uint(get(job, "samples_done")) == 0) {
+    int lines = 0;
+    if (yyjson_is_str(get(job, "waiting"))) {
         fprintf(stream, "%.*s%.*s\n", columns - 1, "waiting: ", columns > 20 ? columns - 10 : 10,
                 text_of(job, "waiting"));
-        return lines;
+        lines++;
+        if (yyjson_get_uint(get(job, "samples_done")) == 0)
+            return lines;
     }
     print_bar(job, stream, columns, styled);
+    lines++;
     yyjson_arr_foreach(get(job, "devices"), index, size, device)
     {
         if (index == DEVICES_SHOWN) {

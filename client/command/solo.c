@@ -18,10 +18,23 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { START_US = 60000000, LOOK_US = 20000, ANSWER_US = 30000000 };
+enum { START_US = 60000000, LOOK_US = 20000, ANSWER_US = 30000000, ROOM_MIN = 17 << 20, ENDS_MAX = 3 };
 
 /* A try is short, so that the end of a process is noticed between two. */
 #define TRY_SECONDS 0.5
+
+/* A coordinator keeps 16 MB free, and without room for its journal it could not even say so: its log is
+ * there, too. */
+static enum err check_room(struct solo *solo, struct why *why)
+{
+    uint64_t room;
+    if (file_free_bytes(solo->state_dir, &room, NULL) != ERR_OK || room >= ROOM_MIN)
+        return ERR_OK;
+    return why_set(why, ERR_FULL,
+                   "%.300s: the disk is full: a private fleet needs at least %d MiB there; make room, or set "
+                   "TMPDIR to another folder",
+                   spill_folder(), ROOM_MIN >> 20);
+}
 
 static enum err make_state_dir(struct solo *solo, struct why *why)
 {
@@ -32,7 +45,7 @@ static enum err make_state_dir(struct solo *solo, struct why *why)
         solo->state_dir[0] = 0;
         return err;
     }
-    return ERR_OK;
+    return check_room(solo, why);
 }
 
 /* In the child. Its output goes to a log of its own: the terminal belongs to the command. */
@@ -109,15 +122,16 @@ enum err solo_start(const char *fleet_path, struct solo *solo, struct why *why)
 
 static void complain(struct solo *solo, const struct supervise_event *event)
 {
-    char words[300];
-    const char *who = event->kind == SUPERVISE_COORDINATOR_ENDED ? "coordinator" : event->text;
-    if (solo->complaint[0])
+    char words[300], how[64];
+    bool coordinator = event->kind == SUPERVISE_COORDINATOR_ENDED;
+    const char *who = coordinator ? "coordinator" : event->text;
+    if (solo->complaint[0] && !(coordinator && solo->last.kind == SUPERVISE_COORDINATOR_ENDED))
         return;
     supervise_last_words(solo->state_dir, who, words, sizeof words);
+    supervise_print_status(event->status, how, sizeof how);
     solo->last = *event;
-    snprintf(solo->complaint, sizeof solo->complaint, "%s %.64s ended with status %d%s%.300s",
-             event->kind == SUPERVISE_COORDINATOR_ENDED ? "the" : "worker", who, event->status,
-             words[0] ? ": " : "", words);
+    snprintf(solo->complaint, sizeof solo->complaint, "%s %.64s %s%s%.300s", coordinator ? "the" : "worker",
+             who, how, words[0] ? ": " : "", words);
 }
 
 static void on_event(struct solo *solo, const struct supervise_event *event)
@@ -132,7 +146,10 @@ static void on_event(struct solo *solo, const struct supervise_event *event)
         solo->workers_living = event->living;
         complain(solo, event);
         break;
-    case SUPERVISE_COORDINATOR_ENDED: complain(solo, event); break;
+    case SUPERVISE_COORDINATOR_ENDED:
+        solo->coordinator_ends++;
+        complain(solo, event);
+        break;
     }
 }
 
@@ -190,6 +207,9 @@ static enum err check_start(struct solo *solo, struct why *why)
     bool good = solo_poll(solo);
     if (tool_interrupted())
         return why_set(why, ERR_CANCELLED, "cancelled");
+    if (good && solo->coordinator_ends >= ENDS_MAX)
+        return why_set(why, ERR_SYSTEM, "the private fleet did not start: %.400s (%u times)", solo->complaint,
+                       solo->coordinator_ends);
     if (good && (!solo->complaint[0] || solo->last.kind != SUPERVISE_WORKER_ENDED ||
                  may_end_early(solo, solo->last.text)))
         return ERR_OK;
@@ -209,6 +229,21 @@ static motley *try_connect(const struct solo *solo, struct motley_error *error)
     return connection;
 }
 
+static uint64_t last_join_us(const struct solo *solo)
+{
+    double last = 0.0;
+    for (uint32_t i = 0; i < solo->fleet->workers_count; i++)
+        if (solo->fleet->workers[i].joins_at_seconds > last)
+            last = solo->fleet->workers[i].joins_at_seconds;
+    last *= solo->fleet->time_scale * 1e6;
+    return clock_monotonic_us() + (last < 1e15 ? (uint64_t)last : (uint64_t)1e15);
+}
+
+bool solo_is_complete(const struct solo *solo)
+{
+    return solo->complete_us > 0 && clock_monotonic_us() >= solo->complete_us;
+}
+
 motley *solo_connect(struct solo *solo, enum err *err, struct why *why)
 {
     uint64_t deadline = clock_monotonic_us() + START_US;
@@ -217,8 +252,10 @@ motley *solo_connect(struct solo *solo, enum err *err, struct why *why)
     while ((*err = check_start(solo, why)) == ERR_OK) {
         if (!connection)
             connection = try_connect(solo, &error);
-        if (connection && roster_check(connection, solo->fleet))
+        if (connection && roster_check(connection, solo->fleet)) {
+            solo->complete_us = last_join_us(solo);
             return connection;
+        }
         if (clock_monotonic_us() > deadline) {
             *err = why_set(why, ERR_TIMEOUT, "the private fleet did not start within %d s%s%s",
                            START_US / 1000000, error.text[0] ? ": " : "", error.text);

@@ -24,7 +24,10 @@ struct solo {
     size_t line_used;
     bool started, failed;
     uint32_t workers_living;
-    char complaint[WHY_MAX];     /* the first worker or coordinator that ended, in its own words; "" = none */
+    uint32_t coordinator_ends;   /* how often it ended on its own */
+    uint64_t complete_us;        /* monotonic: when the last worker joins; 0 = not connected yet */
+    char complaint[WHY_MAX];     /* the first worker that ended, or the coordinator's latest end, in its own
+                                    words; "" = none */
     struct supervise_event last; /* behind complaint */
 };
 
@@ -34,6 +37,9 @@ MUST_USE enum err solo_start(const char *fleet_path, struct solo *solo, struct w
 /* Connect, and wait until every worker that is there from the start said HELLO. NULL with why on failure: a
  * worker that ended early is one, with its last words. */
 motley *solo_connect(struct solo *solo, enum err *err, struct why *why);
+
+/* Are all workers here that the fleet file promises? Then a job that none of them takes is taken by none. */
+bool solo_is_complete(const struct solo *solo);
 
 /* Read what the supervisor tells. False: the fleet cannot finish any work any more (complaint says why). */
 bool solo_poll(struct solo *solo);

@@ -29,6 +29,9 @@ static int wait_and_report(motley *connection, int64_t number, double timeout_se
     struct motley_error error;
     tool_catch_interrupts();
     int code = follow(connection, &plan, &error), ignored;
+    bool cut = code == TOOL_INTERRUPTED || code == MOTLEY_UNREACHABLE;
+    if (json && cut)
+        printf("{\"id\": %" PRId64 "}\n", number);
     if (code == TOOL_INTERRUPTED) {
         fprintf(stderr,
                 "motley: job %" PRId64 " goes on; see it with `motley job wait %" PRId64
@@ -39,9 +42,8 @@ static int wait_and_report(motley *connection, int64_t number, double timeout_se
     if (code != MOTLEY_OK)
         tool_fail_error(&error);
     snprintf(which, sizeof which, "%" PRId64, number);
-    yyjson_doc *doc = code == MOTLEY_TIMEOUT || code == MOTLEY_UNREACHABLE
-                          ? NULL
-                          : tool_view(connection, "report", which, &ignored);
+    yyjson_doc *doc =
+        cut || (code == MOTLEY_TIMEOUT && !json) ? NULL : tool_view(connection, "report", which, &ignored);
     if (doc && json)
         tool_print_json(doc);
     else if (doc)
@@ -87,7 +89,8 @@ int command_submit(int argc, char **argv)
     struct why why;
     bool wait = false;
     int code;
-    const struct option_row rows[] = { JOB_OPTIONS_ROWS(job),
+    const struct option_row rows[] = { JOB_OPTIONS_ROWS(job,
+                                                        "the model: a file, a registered name, or synthetic"),
                                        { "wait", 'w', OPTION_FLAG, &wait, NULL, "follow the job to its end" },
                                        TOOL_LINK_ROWS(link),
                                        { 0 } };

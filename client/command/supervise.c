@@ -29,6 +29,7 @@ enum {
     BACKOFF_LAST_US = 5000000,
     STEADY_US = 10000000, /* a coordinator that lived so long starts with a fresh backoff */
     LOG_TAIL = 4096,
+    LAST_LINES = 4,
 };
 
 struct supervisor {
@@ -100,6 +101,19 @@ static void log_path(const char *state_dir, const char *name, char *path, size_t
     snprintf(path, max, "%s/logs/%s.log", state_dir, name);
 }
 
+/* A log line is "time program level ID text". */
+static bool find_complaint(const char *line, char *text, size_t max)
+{
+    char level[8] = "";
+    int used = 0;
+    bool logged = *line >= '0' && *line <= '9' && strchr(line, 'T') &&
+                  sscanf(line, "%*s %*s %7s %*s %n", level, &used) == 1 && used > 0;
+    if (!*line || (logged && strcmp(level, "error") != 0 && strcmp(level, "warn") != 0))
+        return false;
+    snprintf(text, max, "%s", logged ? line + used : line);
+    return true;
+}
+
 void supervise_last_words(const char *state_dir, const char *name, char *text, size_t max)
 {
     char path[PATH_MAX_BYTES], bytes[LOG_TAIL + 1];
@@ -112,11 +126,25 @@ void supervise_last_words(const char *state_dir, const char *name, char *text, s
     off_t from = fstat(fd, &status) == 0 && status.st_size > LOG_TAIL ? status.st_size - LOG_TAIL : 0;
     ssize_t got = pread(fd, bytes, LOG_TAIL, from);
     close(fd);
-    while (got > 0 && bytes[got - 1] == '\n')
-        got--;
     bytes[got > 0 ? got : 0] = 0;
-    char *line = strrchr(bytes, '\n');
-    snprintf(text, max, "%s", line ? line + 1 : bytes);
+    for (int looked = 0; looked < LAST_LINES && got > 0; looked++) {
+        while (got > 0 && bytes[got - 1] == '\n')
+            bytes[--got] = 0;
+        char *line = strrchr(bytes, '\n');
+        line = line ? line + 1 : bytes;
+        if (find_complaint(line, text, max))
+            return;
+        got = line - bytes;
+        *line = 0;
+    }
+}
+
+void supervise_print_status(int status, char *text, size_t max)
+{
+    if (status > 128 && status < 128 + NSIG)
+        snprintf(text, max, "was killed by signal %d", status - 128);
+    else
+        snprintf(text, max, "ended with status %d", status);
 }
 
 /* ---- starting
@@ -410,6 +438,8 @@ enum err supervise_run(struct supervise_plan *plan, struct why *why)
     if (err == ERR_OK) {
         log_info("FLEET-UP", "%u workers, coordinator at %s", living_workers(&s), plan->url);
         tell(&s, SUPERVISE_STARTED, 0, living_workers(&s), plan->url);
+        if (plan->on_started)
+            plan->on_started(plan);
     } else {
         log_error("FLEET-START", "%s", why->text);
         tell(&s, SUPERVISE_FAILED, err_exit_code(err), 0, why->text);

@@ -29,7 +29,8 @@ struct supervise_plan {
     bool fleeting;                  /* one job's fleet: state_dir is removed at the end */
     bool logs;                      /* the children's output goes to <state_dir>/logs/, else to ours */
     int control_fd;                 /* its end stops the fleet; -1 = none */
-    int status_fd;                  /* a line per event: supervise_read; -1 = none */
+    int status_fd;                  /* a line per event: supervise_parse; -1 = none */
+    void (*on_started)(const struct supervise_plan *plan); /* (optional) all processes are started */
 };
 
 /* What the lines of status_fd say. */
@@ -56,7 +57,11 @@ MUST_USE enum err supervise_run(struct supervise_plan *plan, struct why *why);
 /* One line of status_fd. False: not a line of ours. */
 bool supervise_parse(const char *line, struct supervise_event *event);
 
-/* The last lines of a child's log that look like its complaint, on one line; "" if there is none. */
+/* What a child's log ends with, if that is a complaint: the last of its latest lines that is an error, a
+ * warning or no log line at all, less its time and id; else "". */
 void supervise_last_words(const char *state_dir, const char *name, char *text, size_t max);
+
+/* "ended with status 2", "was killed by signal 9": an event's status. */
+void supervise_print_status(int status, char *text, size_t max);
 
 #endif

@@ -68,6 +68,35 @@ void tool_print_json(const yyjson_doc *doc)
     free(text);
 }
 
+void tool_print_mut(const yyjson_mut_doc *doc)
+{
+    char *text = doc ? yyjson_mut_write(doc, YYJSON_WRITE_PRETTY_TWO_SPACES, NULL) : NULL;
+    puts(text ? text : "null");
+    free(text);
+}
+
+void tool_gather(yyjson_mut_doc **all, yyjson_doc *doc)
+{
+    size_t index, count;
+    yyjson_val *root = yyjson_doc_get_root(doc), *item;
+    if (!*all) {
+        *all = yyjson_mut_doc_new(NULL);
+        yyjson_mut_doc_set_root(*all, yyjson_mut_arr(*all));
+    }
+    yyjson_mut_val *array = yyjson_mut_doc_get_root(*all);
+    if (root && !yyjson_is_arr(root))
+        yyjson_mut_arr_append(array, yyjson_val_mut_copy(*all, root));
+    yyjson_arr_foreach(root, index, count, item)
+        yyjson_mut_arr_append(array, yyjson_val_mut_copy(*all, item));
+}
+
+void tool_print_gathered(yyjson_mut_doc **all)
+{
+    tool_print_mut(*all);
+    yyjson_mut_doc_free(*all);
+    *all = NULL;
+}
+
 bool tool_styled(FILE *stream)
 {
     const char *plain = getenv("NO_COLOR"), *term = getenv("TERM");

@@ -47,6 +47,14 @@ yyjson_doc *tool_view(motley *connection, const char *what, const char *which, i
 /* Print a view as the coordinator gave it, indented. */
 void tool_print_json(const yyjson_doc *doc);
 
+/* The same for a document of our own. */
+void tool_print_mut(const yyjson_mut_doc *doc);
+
+/* Several views as one array: *all is made by the first call; a view that is an array adds its items.
+ * tool_print_gathered prints and frees it. */
+void tool_gather(yyjson_mut_doc **all, yyjson_doc *doc);
+void tool_print_gathered(yyjson_mut_doc **all);
+
 /* Is the stream a terminal that may be coloured (NO_COLOR is unset)? Is it one at all? */
 bool tool_styled(FILE *stream);
 

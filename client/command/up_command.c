@@ -33,12 +33,14 @@ struct up {
     struct fleet *fleet;
     struct supervise_plan plan;
     int status_fd; /* --detach: what the supervisor tells */
+    bool started;  /* it said so: the fleet that answers is ours */
     pid_t supervisor;
 };
 
 /* ---- up ---- */
 
-/* A record whose processes live is a fleet; one whose processes are gone is forgotten. */
+/* A record whose processes live is a fleet. One whose processes are gone is left for the next to replace:
+ * another `up` may be about to write its own there. */
 static enum err check_not_up(struct up *up, struct why *why)
 {
     struct roll roll;
@@ -49,8 +51,8 @@ static enum err check_not_up(struct up *up, struct why *why)
         err = why_set(why, ERR_USAGE,
                       "a fleet is up already in %s (%zu processes, %s); stop it with `motley down`",
                       up->state_dir, living, roll.url);
-    else if (err == ERR_OK)
-        roll_remove(up->state_dir, &roll);
+    else if (err == ERR_OK && roll.short_dir[0])
+        (void)!file_remove_tree(roll.short_dir, NULL);
     roll_free(&roll);
     return living > 0 ? err : ERR_OK;
 }
@@ -72,9 +74,24 @@ static enum err prepare(struct up *up, const char *fleet, const char *listen, st
     return err == ERR_OK ? supervise_place(&up->plan, why) : err;
 }
 
-static int stay(struct up *up)
+static void print_up(const struct supervise_plan *plan)
+{
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *root = yyjson_mut_obj(doc);
+    yyjson_mut_doc_set_root(doc, root);
+    yyjson_mut_obj_add_str(doc, root, "fleet", plan->fleet->name);
+    yyjson_mut_obj_add_uint(doc, root, "workers", plan->fleet->workers_count);
+    yyjson_mut_obj_add_str(doc, root, "url", plan->url);
+    yyjson_mut_obj_add_str(doc, root, "state_dir", plan->state_dir);
+    tool_print_mut(doc);
+    fflush(stdout);
+    yyjson_mut_doc_free(doc);
+}
+
+static int stay(struct up *up, bool json)
 {
     struct why why;
+    up->plan.on_started = json ? print_up : NULL;
     enum err err = supervise_run(&up->plan, &why);
     return err == ERR_OK ? 0 : tool_fail(err, &why);
 }
@@ -124,11 +141,11 @@ static bool may_end(const struct up *up, const char *name)
     return false;
 }
 
-static enum err judge_event(const struct up *up, const struct supervise_event *event, struct why *why)
+static enum err judge_event(struct up *up, const struct supervise_event *event, struct why *why)
 {
-    char words[300];
+    char words[300], how[64];
     switch (event->kind) {
-    case SUPERVISE_STARTED: return ERR_OK;
+    case SUPERVISE_STARTED: up->started = true; return ERR_OK;
     case SUPERVISE_FAILED:
         return why_set(why, event->status == 2 ? ERR_USAGE : ERR_SYSTEM, "%s", event->text);
     case SUPERVISE_WORKER_ENDED:
@@ -138,9 +155,9 @@ static enum err judge_event(const struct up *up, const struct supervise_event *e
     case SUPERVISE_COORDINATOR_ENDED: break;
     }
     supervise_last_words(up->state_dir, event->text, words, sizeof words);
-    return why_set(why, event->status == 2 ? ERR_USAGE : ERR_SYSTEM,
-                   "%s ended with status %d: %s (see %.200s/logs)", event->text, event->status, words,
-                   up->state_dir);
+    supervise_print_status(event->status, how, sizeof how);
+    return why_set(why, event->status == 2 ? ERR_USAGE : ERR_SYSTEM, "%.64s %s%s%s (see %.200s/logs)",
+                   event->text, how, words[0] ? ": " : "", words, up->state_dir);
 }
 
 /* What the supervisor told since the last call. ERR_SYSTEM when it is gone. */
@@ -181,7 +198,8 @@ static enum err await_workers(struct up *up, struct why *why)
     uint64_t deadline = clock_monotonic_us() + READY_US;
     motley *connection = NULL;
     enum err err;
-    while ((err = read_events(up, line, &used, why)) == ERR_OK && !all_here(up, &connection)) {
+    while ((err = read_events(up, line, &used, why)) == ERR_OK &&
+           !(up->started && all_here(up, &connection))) {
         if (tool_interrupted())
             err = why_set(why, ERR_CANCELLED, "cancelled");
         else if (clock_monotonic_us() > deadline)
@@ -195,7 +213,7 @@ static enum err await_workers(struct up *up, struct why *why)
     return err;
 }
 
-static int detach(struct up *up)
+static int detach(struct up *up, bool json)
 {
     struct why why;
     int status;
@@ -203,6 +221,10 @@ static int detach(struct up *up)
     enum err err = start_daemon(up, &why);
     if (err == ERR_OK)
         err = await_workers(up, &why);
+    if (err == ERR_OK && json) {
+        print_up(&up->plan);
+        return 0;
+    }
     if (err == ERR_OK) {
         fprintf(stderr, "motley: fleet %s is up: %u workers, coordinator at %s\n", up->fleet->name,
                 up->fleet->workers_count, up->plan.url);
@@ -219,7 +241,7 @@ static int detach(struct up *up)
 int command_up(int argc, char **argv)
 {
     static const struct option_usage usage = {
-        "motley up", "[--fleet F] [--detach] [--listen URL]",
+        "motley up", "[--fleet F] [--detach] [--listen URL] [--json]",
         "Start a coordinator and workers on this machine and watch over them: a coordinator that ends is "
         "started again, a worker is\n"
         "not. Ctrl-C or `motley down` stops them; jobs are kept. With --detach the command returns when "
@@ -230,19 +252,20 @@ int command_up(int argc, char **argv)
     struct up up = { .status_fd = -1 };
     struct why why;
     const char *fleet = NULL, *listen = NULL;
-    bool away = false;
+    bool away = false, json = false;
     int code;
     const struct option_row rows[] = {
         { "fleet", 'f', OPTION_TEXT, &fleet, "FILE",
           "a fleet file (default: one worker with what it finds)" },
         { "detach", 'd', OPTION_FLAG, &away, NULL, "return when every worker said hello" },
         { "listen", 0, OPTION_TEXT, &listen, "URL", "listen there, too: ipc:// or tcp://127.0.0.1:PORT" },
+        { "json", 0, OPTION_FLAG, &json, NULL, "print JSON for programs once the fleet is started" },
         { 0 }
     };
     if (!tool_parse(&usage, rows, argc, argv, NULL, 0, NULL, &code))
         return code;
     enum err err = prepare(&up, fleet, listen, &why);
-    code = err != ERR_OK ? tool_fail(err, &why) : away ? detach(&up) : stay(&up);
+    code = err != ERR_OK ? tool_fail(err, &why) : away ? detach(&up, json) : stay(&up, json);
     if (up.status_fd >= 0)
         close(up.status_fd);
     fleet_free(&up.fleet);
@@ -291,12 +314,14 @@ static enum err stop_all(const struct roll *roll, struct why *why)
 int command_down(int argc, char **argv)
 {
     static const struct option_usage usage = {
-        "motley down", "",
+        "motley down", "[--json]",
         "Stop the fleet that `motley up` started, and wait until all its processes are gone, also when its\n"
         "coordinator or supervisor is dead. Jobs that are not done go on after the next `motley up`.",
         NULL
     };
-    const struct option_row rows[] = { { 0 } };
+    bool json = false;
+    const struct option_row rows[] = { { "json", 0, OPTION_FLAG, &json, NULL, "print JSON for programs" },
+                                       { 0 } };
     char state_dir[PATH_MAX_BYTES];
     struct roll roll = { .count = 0 };
     struct why why;
@@ -307,13 +332,19 @@ int command_down(int argc, char **argv)
     if (err == ERR_OK)
         err = roll_read(state_dir, &roll, &why);
     if (err == ERR_NOT_FOUND) {
-        fprintf(stderr, "motley: nothing to stop: %s\n", why.text);
+        if (json)
+            puts("{\"stopped\": 0}");
+        else
+            fprintf(stderr, "motley: nothing to stop: %s\n", why.text);
         return 0;
     }
+    size_t living = err == ERR_OK ? roll_living(&roll) : 0;
     if (err == ERR_OK)
         err = stop_all(&roll, &why);
     if (err == ERR_OK)
         roll_remove(state_dir, &roll);
+    if (err == ERR_OK && json)
+        printf("{\"stopped\": %zu}\n", living);
     roll_free(&roll);
     return err == ERR_OK ? 0 : tool_fail(err, &why);
 }

@@ -11,12 +11,15 @@ enum { WORDS_MAX = 64 };
 
 typedef void show_view(yyjson_val *root);
 
+/* all: several views are asked for. */
 static int print_view(motley *connection, const struct tool_link *link, const char *what, const char *which,
-                      show_view *show)
+                      show_view *show, yyjson_mut_doc **all)
 {
     int code = 0;
     yyjson_doc *doc = tool_view(connection, what, which, &code);
-    if (doc && link->json)
+    if (doc && link->json && all)
+        tool_gather(all, doc);
+    else if (doc && link->json)
         tool_print_json(doc);
     else if (doc)
         show(yyjson_doc_get_root(doc));
@@ -30,6 +33,7 @@ static int view_command(const struct option_usage *usage, const char *what, size
 {
     const char *words[WORDS_MAX];
     struct tool_link link = { 0 };
+    yyjson_mut_doc *all = NULL;
     size_t count = 0;
     int code;
     const struct option_row rows[] = { TOOL_LINK_ROWS(link), { 0 } };
@@ -41,9 +45,12 @@ static int view_command(const struct option_usage *usage, const char *what, size
     }
     motley *connection = tool_connect(&link, &code);
     if (connection && count == 0)
-        code = print_view(connection, &link, what, "", show);
+        code = print_view(connection, &link, what, "", show, NULL);
     for (size_t i = 0; connection && code == 0 && i < count; i++)
-        code = print_view(connection, &link, what, words[i], show);
+        code = print_view(connection, &link, what, words[i], show, count > 1 ? &all : NULL);
+    if (code == 0 && all)
+        tool_print_gathered(&all);
+    yyjson_mut_doc_free(all);
     motley_close(&connection);
     return code;
 }

@@ -29,6 +29,7 @@ static int show_progress(void *context, const char *status_json)
 static int run_job(motley *connection, const struct motley_submit *job)
 {
     struct motley_error error;
+    char which[24];
     unsigned looks = 0;
     int64_t number = motley_submit(connection, job, &error);
     if (number < 0)
@@ -36,7 +37,8 @@ static int run_job(motley *connection, const struct motley_submit *job)
     int code = motley_wait(connection, number, -1.0, show_progress, &looks, &error);
     if (code != MOTLEY_OK)
         return complain(&error);
-    char *report = motley_view(connection, "report", "last", &error);
+    snprintf(which, sizeof which, "%lld", (long long)number);
+    char *report = motley_view(connection, "report", which, &error);
     if (!report)
         return complain(&error);
     printf("job %lld, looked at %u times\n%s\n", (long long)number, looks, report);

@@ -241,7 +241,26 @@ static enum err take_member(const char *path, const struct npz_member *member, c
     if (member->deflated)
         return unpack_member(path, member, name, array, why);
     place_array(array, &member->array, name);
-    return open_array(path, array, why);
+    enum err err = npz_check(path, member, why);
+    return err == ERR_OK ? open_array(path, array, why) : err;
+}
+
+/* What the model does not take may be of any length. */
+static enum err compare_lengths(const char *path, const struct npz *npz, const uint32_t *pick, uint32_t count,
+                                struct why *why)
+{
+    const struct npy_array *first = &npz->members[pick[0]].array;
+    for (uint32_t k = 1; k < count; k++) {
+        const struct npy_array *array = &npz->members[pick[k]].array;
+        if (array->sample_count != first->sample_count)
+            return why_set(
+                why, ERR_FORMAT,
+                "%.200s: '%.60s' has %llu samples and '%.60s' has %llu; the first axis of all inputs "
+                "must be the same",
+                path, first->spec.name, (unsigned long long)first->sample_count, array->spec.name,
+                (unsigned long long)array->sample_count);
+    }
+    return ERR_OK;
 }
 
 static enum err take_members(const char *path, const struct npz *npz, const struct signature *signature,
@@ -252,6 +271,10 @@ static enum err take_members(const char *path, const struct npz *npz, const stru
     for (uint32_t i = 0; i < npz->count; i++)
         given[i] = npz->members[i].array.spec;
     enum err err = input_match(given, npz->count, signature, pick, why);
+    if (err == ERR_OK)
+        err = compare_lengths(path, npz, pick, signature->inputs_count, why);
+    if (err == ERR_OK)
+        input->samples = npz->members[pick[0]].array.sample_count;
     for (uint32_t k = 0; err == ERR_OK && k < signature->inputs_count; k++) {
         input->count = k + 1;
         err = take_member(path, &npz->members[pick[k]], signature->inputs[k].name, &input->arrays[k], why);
@@ -270,10 +293,8 @@ static enum err take_npz(const char *path, const struct signature *signature, st
     enum err err = npz_open(path, npz, &size, &mtime, why);
     if (err == ERR_OK && npz->count == 0)
         err = why_set(why, ERR_FORMAT, "%s: the archive holds no array; save one with numpy.savez", path);
-    if (err == ERR_OK) {
-        input->samples = npz->members[0].array.sample_count;
+    if (err == ERR_OK)
         err = take_members(path, npz, signature, input, why);
-    }
     for (uint32_t k = 0; err == ERR_OK && k < input->count; k++) {
         if (!input->arrays[k].path[0])
             continue;

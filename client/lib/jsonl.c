@@ -165,25 +165,30 @@ static bool store_data(yyjson_val *data, enum dtype dtype, uint64_t count, uint8
     return true;
 }
 
+/* UINT64_MAX when it is more. */
 static uint64_t element_count(const struct tensor_spec *spec)
 {
     uint64_t count = 1;
     for (uint32_t i = 0; i < spec->dims_count; i++)
-        count *= (uint64_t)spec->dims[i];
+        if (__builtin_mul_overflow(count, (uint64_t)spec->dims[i], &count))
+            count = UINT64_MAX;
     return count;
 }
 
 static enum err convert_data(struct conversion *c, yyjson_val *data, const struct tensor_spec *spec)
 {
-    uint64_t count = element_count(spec), done = 0, bytes = count * dtype_bytes(spec->dtype);
+    uint64_t count = element_count(spec), done = 0;
     char what[200];
     if (!yyjson_is_arr(data))
         return complain(c, "\"data\" is not an array", spec->name, "give the sample's values there");
+    if (count > JSONL_LINE_MAX)
+        return complain(c, "the shape is larger than a line can hold", spec->name,
+                        "give such samples as .npy");
+    uint64_t bytes = count * dtype_bytes(spec->dtype);
     if (bytes > c->row_room) {
-        uint8_t *grown = bytes <= JSONL_LINE_MAX * 8ull ? realloc(c->row, (size_t)bytes) : NULL;
+        uint8_t *grown = realloc(c->row, (size_t)bytes);
         if (!grown)
-            return complain(c, "the shape is larger than a line can hold", spec->name,
-                            "give such samples as .npy");
+            return why_set(c->why, ERR_MEMORY, "no memory for a line of %s", c->name);
         c->row = grown;
         c->row_room = (size_t)bytes;
     }

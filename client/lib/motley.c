@@ -110,6 +110,26 @@ int motley_cancel(motley *connection, const char *which, struct motley_error *er
 
 /* ---- models ---- */
 
+/* Jobs name a model as NAME or NAME:VERSION. */
+static enum err check_word(const char *what, const char *word, struct why *why)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    if (*word && !word[strspn(word, allowed)])
+        return ERR_OK;
+    return why_set(why, ERR_USAGE, "'%.100s' is no %s of a model; use letters, digits, '.', '_' and '-'",
+                   word, what);
+}
+
+static enum err check_model_name(const char *name, const char *version, struct why *why)
+{
+    enum err err = check_word("name", name, why);
+    if (err == ERR_OK && version)
+        err = check_word("version", version, why);
+    if (err == ERR_OK && strcmp(name, "synthetic") == 0)
+        err = why_set(why, ERR_USAGE, "synthetic is the name of the built-in model; give another one");
+    return err;
+}
+
 static enum err add_model(struct motley *connection, const char *file, const char *name, const char *version,
                           struct why *why)
 {
@@ -118,7 +138,9 @@ static enum err add_model(struct motley *connection, const char *file, const cha
     struct message_model_add *add = &message.model_add;
     struct message_tensor inputs[INPUTS_MAX], outputs[OUTPUTS_MAX];
     uint8_t digest[SHA256_BYTES];
-    enum err err = signature_of_file(file, &signature, NULL, why);
+    enum err err = check_model_name(name, version, why);
+    if (err == ERR_OK)
+        err = signature_of_file(file, &signature, NULL, why);
     if (err == ERR_OK)
         err = upload_file(connection, file, digest, &add->bytes, why);
     if (err != ERR_OK)

@@ -109,11 +109,13 @@ MOTLEY_API char *motley_view(motley *connection, const char *what, const char *w
 /* Cancel the selected jobs (number, name, last, all, 3-7). How many were cancelled, or -1. */
 MOTLEY_API int motley_cancel(motley *connection, const char *which, struct motley_error *error);
 
-/* Write a finished job's answer to output (path rules as in submit). */
+/* Write a job's answer to output (path rules as in submit): of a job that is done, or that failed only
+ * because its output could not be written ("answer": true in its view). It is the job's own answer, whatever
+ * stands at the path that was given when it was submitted. */
 MOTLEY_API int motley_results(motley *connection, int64_t job, const char *output,
                               struct motley_error *error);
 
-/* Register a model file under name (and version, NULL = "1"). */
+/* Register a model file under name (and version, NULL = "1"): letters, digits, '.', '_' and '-'. */
 MOTLEY_API int motley_model_add(motley *connection, const char *file, const char *name, const char *version,
                                 struct motley_error *error);
 

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define OUTPUT_FORMS "Y.npy, Y.jsonl, or Y/ for a folder"
+
 static bool ends_with(const char *text, const char *ending)
 {
     size_t length = strlen(text), tail = strlen(ending);
@@ -57,15 +59,42 @@ static bool kind_by_name(const char *path, enum output_kind *kind)
     return true;
 }
 
+static bool has_ending(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const char *dot = strrchr(name, '.');
+    return dot && dot > name;
+}
+
+enum err output_check_name(const char *path, struct why *why)
+{
+    struct stat status;
+    enum output_kind kind;
+    if (!*path)
+        return why_set(why, ERR_USAGE, "--output: is empty; give " OUTPUT_FORMS);
+    if (strcmp(path, "-") == 0)
+        return why_set(why, ERR_USAGE,
+                       "--output -: answers cannot go to standard output; give " OUTPUT_FORMS);
+    if (kind_by_name(path, &kind))
+        return ERR_OK;
+    if (has_ending(path))
+        return why_set(why, ERR_USAGE, "%.300s: answers do not come in that form; give " OUTPUT_FORMS, path);
+    if (stat(path, &status) == 0)
+        return why_set(why, ERR_USAGE, "%.300s: is there and is not a folder; give " OUTPUT_FORMS, path);
+    return ERR_OK;
+}
+
 enum err output_plan(const char *path, const struct signature *signature, bool jsonl,
                      struct output_plan *plan, struct why *why)
 {
     memset(plan, 0, sizeof *plan);
     plan->kind = natural_kind(signature, jsonl);
-    if (!path || !*path)
+    if (!path)
         return ERR_OK;
+    enum err err = output_check_name(path, why);
     bool named = kind_by_name(path, &plan->kind);
-    enum err err = file_absolute(path, plan->path, sizeof plan->path - 8, why);
+    if (err == ERR_OK)
+        err = file_absolute(path, plan->path, sizeof plan->path - 8, why);
     if (err != ERR_OK)
         return err;
     if (!named)
@@ -96,6 +125,14 @@ static enum err try_folder(const char *folder, const char *path, struct why *why
     return ERR_OK;
 }
 
+static void parent_of(const char *path, char parent[PATH_MAX_BYTES])
+{
+    snprintf(parent, PATH_MAX_BYTES, "%s", path);
+    char *slash = strrchr(parent, '/');
+    if (slash)
+        slash[slash == parent ? 1 : 0] = 0;
+}
+
 enum err output_check(const struct output_plan *plan, struct why *why)
 {
     char parent[PATH_MAX_BYTES];
@@ -109,13 +146,80 @@ enum err output_check(const struct output_plan *plan, struct why *why)
     if (there && !S_ISDIR(status.st_mode) && plan->kind == OUTPUT_FOLDER)
         return why_set(why, ERR_FILE,
                        "%s: is not a folder, but the answer is several files; give another name", plan->path);
-    memcpy(parent, plan->path, sizeof parent);
-    char *slash = strrchr(parent, '/');
-    if (slash)
-        slash[slash == parent ? 1 : 0] = 0;
+    if (there && !S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode))
+        return why_set(why, ERR_FILE, "%s: is there and is not a plain file; give another name", plan->path);
+    parent_of(plan->path, parent);
     if (!is_folder(parent))
         return why_set(why, ERR_FILE, "%s: there is no folder %s; make it first", plan->path, parent);
     return try_folder(parent, plan->path, why);
+}
+
+static bool is_same(const char *a, const char *b)
+{
+    struct stat left, right;
+    return stat(a, &left) == 0 && stat(b, &right) == 0 && left.st_dev == right.st_dev &&
+           left.st_ino == right.st_ino;
+}
+
+/* An answer of several files replaces its whole folder. */
+static bool overwrites(const struct output_plan *plan, const char *source)
+{
+    static const char *const endings[] = { ".index.jsonl", ".errors.jsonl" };
+    char name[PATH_MAX_BYTES], beside[PATH_MAX_BYTES + 16];
+    bool same = is_same(plan->path, source);
+    if (plan->kind == OUTPUT_FOLDER && file_absolute(source, beside, PATH_MAX_BYTES, NULL) == ERR_OK) {
+        char *real = realpath(source, NULL);
+        parent_of(beside, name);
+        same = same || is_same(plan->path, name);
+        parent_of(real ? real : beside, name);
+        same = same || is_same(plan->path, name);
+        free(real);
+    }
+    output_stem(plan, name, sizeof name);
+    for (int i = 0; i < 2; i++) {
+        snprintf(beside, sizeof beside, "%s%s", name, endings[i]);
+        same = same || is_same(beside, source);
+    }
+    return same;
+}
+
+enum err output_check_source(const struct output_plan *plan, const char *source, struct why *why)
+{
+    if (!plan->path[0] || !overwrites(plan, source))
+        return ERR_OK;
+    return why_set(why, ERR_USAGE, "%.200s: the answers in %.200s would overwrite it; give another --output",
+                   source, plan->path);
+}
+
+bool output_bytes(const struct output_plan *plan, const struct signature *signature, uint64_t samples,
+                  uint64_t *bytes)
+{
+    *bytes = 0;
+    if (plan->kind == OUTPUT_JSONL || has_open_shape(signature))
+        return false;
+    for (uint32_t k = 0; k < signature->outputs_count; k++) {
+        uint64_t rows = tensor_row_bytes(&signature->outputs[k]);
+        if (__builtin_mul_overflow(rows, samples, &rows) || __builtin_add_overflow(*bytes, rows, bytes))
+            *bytes = UINT64_MAX;
+    }
+    return true;
+}
+
+enum err output_check_room(const struct output_plan *plan, const struct signature *signature,
+                           uint64_t samples, struct why *why)
+{
+    char parent[PATH_MAX_BYTES];
+    uint64_t needed, room;
+    if (!plan->path[0] || !output_bytes(plan, signature, samples, &needed))
+        return ERR_OK;
+    parent_of(plan->path, parent);
+    if (file_free_bytes(parent, &room, NULL) != ERR_OK || needed <= room)
+        return ERR_OK;
+    return why_set(
+        why, ERR_FILE,
+        "%.300s: the answers take %llu bytes, but only %llu are free there; make room or give another "
+        "--output",
+        plan->path, (unsigned long long)needed, (unsigned long long)room);
 }
 
 void output_stem(const struct output_plan *plan, char *stem, size_t max)

@@ -1,84 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The answer of a finished job lies with the coordinator as output.npy, output.jsonl or output/<name>.npy,
- * and beside it output.index.jsonl and output.errors.jsonl. Which of them exist is found by asking. */
-#include "client.h"
+ * and beside it output.index.jsonl and output.errors.jsonl. Which of them exist is found by asking. What
+ * stands at the path that the job was given is never read: it may be another job's answer by now. */
+#include "results.h"
 
+#include "client.h"
+#include "clock.h"
 #include "connection.h"
 #include "file.h"
 #include "output.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <yyjson.h>
 
 enum { PIECE = 1 << 20 };
+static const uint64_t ASSEMBLY_US = 3600000000;
 
 struct fetch {
     struct motley *connection;
     uint64_t job;
     struct signature outputs; /* only the names of the outputs' files are known */
     struct output_plan plan;
-    struct output_plan published; /* on this host; path "" = with the coordinator */
 };
 
-/* Where "output..." is on this host: Y.npy for output.npy, Y.index.jsonl for output.index.jsonl, Y/a.npy for
- * output/a.npy. */
-static void local_path(const struct fetch *fetch, const char *file, char *path, size_t max)
-{
-    char stem[PATH_MAX_BYTES];
-    const char *rest = file + strlen("output");
-    output_stem(&fetch->published, stem, sizeof stem);
-    snprintf(path, max, "%s%s", stem, rest);
-}
-
-static enum err read_local(const char *path, int fd, uint64_t offset, struct answer *answer, struct why *why)
-{
-    struct stat status;
-    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
-        return why_set(why, ERR_NOT_FOUND, "%s: is not a plain file", path);
-    uint64_t total = (uint64_t)status.st_size, left = offset < total ? total - offset : 0;
-    answer->number = total;
-    answer->payload_size = left < PIECE ? (size_t)left : PIECE;
-    answer->payload = malloc(answer->payload_size + 1);
-    if (!answer->payload)
-        return why_set(why, ERR_MEMORY, "no memory to copy an answer");
-    return file_pread(fd, answer->payload, answer->payload_size, offset, path, why);
-}
-
-static enum err get_local(const struct fetch *fetch, const char *file, uint64_t offset, struct answer *answer,
-                          struct why *why)
-{
-    char path[PATH_MAX_BYTES + TENSOR_NAME_MAX + 32];
-    memset(answer, 0, sizeof *answer);
-    local_path(fetch, file, path, sizeof path);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return why_set_errno(why, errno == ENOENT ? ERR_NOT_FOUND : ERR_FILE,
-                             "%s: the job's answer cannot be read", path);
-    enum err err = read_local(path, fd, offset, answer, why);
-    close(fd);
-    if (err != ERR_OK)
-        answer_free(answer);
-    return err;
-}
-
+/* The coordinator may have to assemble the file first, which takes longer than an answer may: it is asked
+ * again as long as it can be reached. */
 static enum err get_piece(struct fetch *fetch, const char *file, uint64_t offset, struct answer *answer,
                           struct why *why)
 {
+    struct motley *connection = fetch->connection;
+    uint64_t deadline = clock_monotonic_us() + ASSEMBLY_US;
     struct message message = { .type = MESSAGE_OUTPUT_GET };
-    if (fetch->published.path[0])
-        return get_local(fetch, file, offset, answer, why);
     message.output_get.job = fetch->job;
     message.output_get.file = file;
     message.output_get.offset = offset;
     message.output_get.length = PIECE;
-    return connection_insist(fetch->connection, &message, answer, why);
+    for (;;) {
+        enum err err = connection_insist(connection, &message, answer, why);
+        if (err != ERR_UNREACHABLE || clock_monotonic_us() >= deadline)
+            return err;
+        if (connection_open(connection, clock_monotonic_us() + connection->timeout_us, why) != ERR_OK)
+            return err;
+    }
 }
 
 static enum err copy_pieces(struct fetch *fetch, const char *file, struct answer *answer, int fd,
@@ -136,9 +102,6 @@ static enum err probe(struct fetch *fetch, const char *file, bool *there, struct
 static enum err find_kind(struct fetch *fetch, enum output_kind *kind, struct why *why)
 {
     bool npy, jsonl = false;
-    *kind = fetch->published.kind;
-    if (fetch->published.path[0])
-        return ERR_OK;
     enum err err = probe(fetch, "output.npy", &npy, why);
     if (err == ERR_OK && !npy)
         err = probe(fetch, "output.jsonl", &jsonl, why);
@@ -155,28 +118,12 @@ static void add_output(struct fetch *fetch, const char *name, size_t length)
              (int)length, name);
 }
 
-/* The folder itself says which outputs it holds. */
-static void list_local(struct fetch *fetch)
-{
-    DIR *folder = fetch->published.kind == OUTPUT_FOLDER ? opendir(fetch->published.path) : NULL;
-    struct dirent *entry;
-    fetch->outputs.outputs_count = 0;
-    while (folder && (entry = readdir(folder)) != NULL) {
-        size_t length = strlen(entry->d_name);
-        if (length > 4 && strcmp(entry->d_name + length - 4, ".npy") == 0)
-            add_output(fetch, entry->d_name, length - 4);
-    }
-    if (folder)
-        closedir(folder);
-}
-
 static enum err fetch_folder(struct fetch *fetch, struct why *why)
 {
     if (fetch->outputs.outputs_count == 0)
-        return why_set(
-            why, ERR_NOT_FOUND,
-            "job %llu: which files its answer has is not known here; fetch it on the coordinator's host",
-            (unsigned long long)fetch->job);
+        return why_set(why, ERR_NOT_FOUND,
+                       "job %llu: the coordinator does not say which files its answer has; see its log",
+                       (unsigned long long)fetch->job);
 
     char file[TENSOR_NAME_MAX + 32], path[PATH_MAX_BYTES + TENSOR_NAME_MAX + 32];
     enum err err = file_make_dirs(fetch->plan.path, 0777, why);
@@ -216,30 +163,17 @@ static enum err fetch_all(struct fetch *fetch, struct why *why)
     return err == ERR_OK ? fetch_beside(fetch, why) : err;
 }
 
-/* The path says the form, as it did when the job was submitted. */
-static enum err find_published(struct fetch *fetch, const char *output, struct why *why)
-{
-    size_t length = output ? strlen(output) : 0;
-    if (length == 0 || !fetch->connection->same_host)
-        return ERR_OK;
-    if (length >= sizeof fetch->published.path)
-        return why_set(why, ERR_LIMIT, "%.200s: is too long", output);
-    memcpy(fetch->published.path, output, length + 1);
-    bool npy = length > 4 && strcmp(output + length - 4, ".npy") == 0;
-    bool jsonl = length > 6 && strcmp(output + length - 6, ".jsonl") == 0;
-    fetch->published.kind = npy ? OUTPUT_NPY : jsonl ? OUTPUT_JSONL : OUTPUT_FOLDER;
-    list_local(fetch);
-    return ERR_OK;
-}
-
-static enum err read_outputs(struct fetch *fetch, yyjson_val *job, struct why *why)
+/* A whole answer is there for a job that is done, and for one that failed only because its output could not
+ * be written. */
+static enum err read_job(struct fetch *fetch, yyjson_val *job, struct why *why)
 {
     size_t index, count;
     yyjson_val *output;
     yyjson_val *list = yyjson_obj_get(job, "outputs");
     const char *state = yyjson_get_str(yyjson_obj_get(job, "state"));
-    if (!state || strcmp(state, "done") != 0)
-        return why_set(why, ERR_USAGE, "job %llu is %s: there is no whole answer; see motley job wait %llu",
+    bool done = state && strcmp(state, "done") == 0;
+    if (!done && !yyjson_is_true(yyjson_obj_get(job, "answer")))
+        return why_set(why, ERR_USAGE, "job %llu is %s: there is no whole answer; see motley job status %llu",
                        (unsigned long long)fetch->job, state ? state : "unknown",
                        (unsigned long long)fetch->job);
     yyjson_arr_foreach(list, index, count, output)
@@ -248,7 +182,7 @@ static enum err read_outputs(struct fetch *fetch, yyjson_val *job, struct why *w
         if (name)
             add_output(fetch, name, strlen(name));
     }
-    return find_published(fetch, yyjson_get_str(yyjson_obj_get(job, "output")), why);
+    return ERR_OK;
 }
 
 static enum err look_up(struct fetch *fetch, struct why *why)
@@ -263,7 +197,7 @@ static enum err look_up(struct fetch *fetch, struct why *why)
     if (err != ERR_OK)
         return err;
     yyjson_doc *doc = answer.payload ? yyjson_read(answer.payload, answer.payload_size, 0) : NULL;
-    err = read_outputs(fetch, yyjson_doc_get_root(doc), why);
+    err = read_job(fetch, yyjson_doc_get_root(doc), why);
     yyjson_doc_free(doc);
     answer_free(&answer);
     return err;
@@ -287,23 +221,33 @@ static enum err plan_fetch(struct fetch *fetch, const char *output, struct why *
     return err == ERR_OK ? output_check(&fetch->plan, why) : err;
 }
 
+enum err results_write(struct motley *connection, int64_t job, const char *output, char path[PATH_MAX_BYTES],
+                       struct why *why)
+{
+    if (!output || job <= 0)
+        return why_set(why, ERR_USAGE, "give a job's number and where its answer goes");
+    struct fetch *fetch = calloc(1, sizeof *fetch);
+    if (!fetch)
+        return why_set(why, ERR_MEMORY, "no memory to fetch an answer");
+    fetch->connection = connection;
+    fetch->job = (uint64_t)job;
+    enum err err = output_check_name(output, why);
+    if (err == ERR_OK)
+        err = look_up(fetch, why);
+    if (err == ERR_OK)
+        err = plan_fetch(fetch, output, why);
+    if (err == ERR_OK)
+        err = fetch_all(fetch, why);
+    snprintf(path, PATH_MAX_BYTES, "%s", fetch->plan.path);
+    free(fetch);
+    return err;
+}
+
 int motley_results(motley *connection, int64_t job, const char *output, struct motley_error *error)
 {
+    char path[PATH_MAX_BYTES];
     struct why why = { "" };
-    struct fetch *fetch = calloc(1, sizeof *fetch);
-    enum err err = fetch ? ERR_OK : why_set(&why, ERR_MEMORY, "no memory to fetch an answer");
-    if (err == ERR_OK && (!output || !*output || job <= 0))
-        err = why_set(&why, ERR_USAGE, "motley_results: give a job's number and where its answer goes");
-    if (err == ERR_OK) {
-        fetch->connection = connection;
-        fetch->job = (uint64_t)job;
-        err = look_up(fetch, &why);
-    }
-    if (err == ERR_OK)
-        err = plan_fetch(fetch, output, &why);
-    if (err == ERR_OK && strcmp(fetch->plan.path, fetch->published.path) != 0)
-        err = fetch_all(fetch, &why);
-    free(fetch);
+    enum err err = results_write(connection, job, output, path, &why);
     motley_error_set(error, err, &why);
     return err_exit_code(err);
 }

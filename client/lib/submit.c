@@ -249,6 +249,16 @@ static enum err keep_output(struct submission *s, uint64_t job, struct why *why)
     return ERR_OK;
 }
 
+static enum err check_output(const struct submission *s, struct why *why)
+{
+    enum err err = output_check(&s->plan, why);
+    if (err == ERR_OK && s->asked.input && strcmp(s->asked.input, "-") != 0)
+        err = output_check_source(&s->plan, s->asked.input, why);
+    if (err == ERR_OK && s->model.path[0])
+        err = output_check_source(&s->plan, s->model.path, why);
+    return err == ERR_OK ? output_check_room(&s->plan, &s->model.signature, s->samples, why) : err;
+}
+
 static enum err submit_all(struct submission *s, uint64_t *job, struct why *why)
 {
     enum err err = submit_find_model(s->connection, s->asked.model, &s->model, why);
@@ -259,7 +269,7 @@ static enum err submit_all(struct submission *s, uint64_t *job, struct why *why)
     if (err == ERR_OK)
         err = output_plan(s->asked.output, &s->model.signature, s->input.jsonl, &s->plan, why);
     if (err == ERR_OK)
-        err = output_check(&s->plan, why);
+        err = check_output(s, why);
     if (err == ERR_OK)
         err = send_blobs(s, why);
     if (err != ERR_OK)

@@ -288,6 +288,13 @@ void clerk_post(struct clerk *clerk, struct clerk_command **command)
     *command = NULL;
 }
 
+bool clerk_stop(struct clerk_command *publication)
+{
+    int expected = PUBLISH_GOES_ON;
+    return atomic_compare_exchange_strong(&publication->progress, &expected, PUBLISH_STOPPED) ||
+           expected == PUBLISH_STOPPED;
+}
+
 int clerk_fd(const struct clerk *clerk) { return clerk->event_fd; }
 
 bool clerk_receive(struct clerk *clerk, struct clerk_event *event)
@@ -352,6 +359,8 @@ enum err clerk_published_path(const char *state_dir, uint64_t job, const char *f
         return why_set(why, ERR_LIMIT, "%s: the path is too long", state_dir);
     return ERR_OK;
 }
+
+size_t clerk_output_stem(const char *path, enum clerk_output output) { return publish_stem(path, output); }
 
 enum err clerk_output_check(const char *path, enum clerk_output output, struct why *why)
 {

@@ -15,7 +15,9 @@
  * (JSONL only) its index as a string. "shape" is that of a batch of one: 1, then the row's dimensions.
  * Numbers read back exactly; NaN and the infinities are the strings "NaN", "Infinity", "-Infinity". An output
  * whose declared shape is open (-1) is published as .npy if all its rows turned out alike, else ERR_FORMAT
- * names two samples that differ and asks for .jsonl. */
+ * names two samples that differ and asks for .jsonl.
+ *
+ * A publication is either stopped or named, never both (clerk_stop). */
 #ifndef CLERK_H
 #define CLERK_H
 
@@ -24,8 +26,11 @@
 #include "sha256.h"
 #include "store.h"
 
+#include <stdatomic.h>
+
 enum clerk_type { CLERK_PUBLISH, CLERK_BLOB_PUT, CLERK_READ };
 enum clerk_output { CLERK_NONE = 0, CLERK_NPY = 1, CLERK_FOLDER = 2, CLERK_JSONL = 3 };
+enum clerk_part { CLERK_WHOLE, CLERK_ONLY_INDEX, CLERK_ONLY_ERRORS }; /* of what PUBLISH writes */
 
 struct clerk_failure {
     uint64_t first, count;
@@ -43,11 +48,13 @@ struct clerk_command {
     uint64_t job, samples;
     char path[4096];
     enum clerk_output output;
+    enum clerk_part part;
     uint32_t outputs_count;
     struct tensor_spec outputs[STORE_OUTPUTS_MAX];
     uint8_t names[SHA256_BYTES]; /* blob of JSON strings, one a line; all zero = none */
     struct clerk_failure *failures;
     size_t failures_count; /* malloc'ed, taken */
+    atomic_int progress;   /* the clerk's own; see clerk_stop */
 
     /* BLOB_PUT: bytes at offset of a blob of total bytes; the last piece verifies the digest (ERR_FORMAT if
      * it differs, and what was held is dropped). A piece that starts within what is held must agree with it
@@ -91,6 +98,10 @@ struct clerk;
 MUST_USE enum err clerk_new(const char *state_dir, struct clerk **clerk, struct why *why);
 void clerk_free(struct clerk **clerk); /* finishes the commands in progress, drops the others */
 void clerk_post(struct clerk *clerk, struct clerk_command **command); /* takes command */
+
+/* Stop a PUBLISH that was posted and not yet received. True: nothing of it will get its final name, and its
+ * event says ERR_REFUSED, or what went wrong before. False: it is too late. */
+bool clerk_stop(struct clerk_command *publication);
 int clerk_fd(const struct clerk *clerk); /* readable while clerk_receive has something */
 bool clerk_receive(struct clerk *clerk, struct clerk_event *event);
 void clerk_event_free(struct clerk_event *event); /* the command and the bytes */
@@ -105,6 +116,9 @@ void clerk_blob_path(const char *state_dir, const uint8_t blob[SHA256_BYTES], ch
  * "output.index.jsonl" or "output.errors.jsonl". It comes from a peer: ERR_USAGE if it points elsewhere. */
 MUST_USE enum err clerk_published_path(const char *state_dir, uint64_t job, const char *file, char *path,
                                        size_t max, struct why *why);
+
+/* How much of an output's path is Y, its name without the ending that its kind asks for. */
+size_t clerk_output_stem(const char *path, enum clerk_output output);
 
 /* Can an output be published at path? Checked before a job is accepted: the folder exists and is writable,
  * path is not a folder where a file must go (or the reverse), a folder that is there holds nothing but .npy

@@ -20,7 +20,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { COPY_BYTES = 1 << 20, NAME_ROOM = 64, ANSWER_PATH_MAX = 4096, FILE_PATH_MAX = ANSWER_PATH_MAX + 512 };
+enum {
+    COPY_BYTES = 1 << 20,
+    COPY_RANGE_BYTES = 256 << 20,
+    NAME_ROOM = 64,
+    ANSWER_PATH_MAX = 4096,
+    FILE_PATH_MAX = ANSWER_PATH_MAX + 512
+};
 
 /* A file on its way: written under a temporary name, then given its own. */
 struct draft {
@@ -42,6 +48,16 @@ static enum err write_failed(const char *path, struct why *why)
 {
     bool full = errno == ENOSPC || errno == EDQUOT;
     return why_set_errno(why, full ? ERR_FULL : ERR_FILE, "%s: cannot be written", path);
+}
+
+static bool is_stopped(const struct clerk_command *command)
+{
+    return atomic_load(&command->progress) == PUBLISH_STOPPED;
+}
+
+static enum err stopped(const struct clerk_command *command, struct why *why)
+{
+    return why_set(why, ERR_REFUSED, "job %" PRIu64 ": its answer is no longer wanted", command->job);
 }
 
 /* ---- failures, sorted, as a walk along the samples ---- */
@@ -72,16 +88,22 @@ static uint64_t failure_end(const struct clerk_command *command, const struct cl
 
 /* ---- copying fixed rows ---- */
 
-static enum err copy_slowly(int from, const char *from_path, int to, const char *to_path, uint64_t at,
-                            uint64_t end, struct why *why)
+struct copy {
+    const struct clerk_command *command; /* whose stopping ends it */
+    int from, to;
+    const char *from_path, *to_path;
+};
+
+static enum err copy_slowly(const struct copy *copy, uint64_t at, uint64_t end, struct why *why)
 {
     uint8_t *block = malloc(COPY_BYTES);
-    enum err err = block ? ERR_OK : why_set(why, ERR_MEMORY, "no memory to write %s", to_path);
+    enum err err = block ? ERR_OK : why_set(why, ERR_MEMORY, "no memory to write %s", copy->to_path);
     while (err == ERR_OK && at < end) {
         size_t size = end - at < COPY_BYTES ? (size_t)(end - at) : COPY_BYTES;
-        err = file_pread(from, block, size, at, from_path, why);
+        err = is_stopped(copy->command) ? stopped(copy->command, why)
+                                        : file_pread(copy->from, block, size, at, copy->from_path, why);
         if (err == ERR_OK)
-            err = file_pwrite(to, block, size, at, to_path, why);
+            err = file_pwrite(copy->to, block, size, at, copy->to_path, why);
         at += size;
     }
     free(block);
@@ -90,40 +112,39 @@ static enum err copy_slowly(int from, const char *from_path, int to, const char 
 
 /* The kernel copies where it can (or shares the blocks); between some file systems it cannot, and says so in
  * many ways. */
-static enum err copy_span(int from, const char *from_path, int to, const char *to_path, uint64_t at,
-                          uint64_t end, struct why *why)
+static enum err copy_span(const struct copy *copy, uint64_t at, uint64_t end, struct why *why)
 {
     while (at < end) {
         off_t in = (off_t)at, out = (off_t)at;
-        uint64_t left = end - at;
-        ssize_t copied =
-            copy_file_range(from, &in, to, &out, left < (1 << 30) ? (size_t)left : (size_t)1 << 30, 0);
+        size_t part = end - at < COPY_RANGE_BYTES ? (size_t)(end - at) : COPY_RANGE_BYTES;
+        if (is_stopped(copy->command))
+            return stopped(copy->command, why);
+        ssize_t copied = copy_file_range(copy->from, &in, copy->to, &out, part, 0);
         if (copied < 0 && errno == EINTR)
             continue;
         if (copied < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG || errno == EIO))
-            return write_failed(to_path, why);
+            return write_failed(copy->to_path, why);
         if (copied <= 0)
-            return copy_slowly(from, from_path, to, to_path, at, end, why);
+            return copy_slowly(copy, at, end, why);
         at += (uint64_t)copied;
     }
     return ERR_OK;
 }
 
 /* Copy size bytes, leaving holes where there are holes. */
-static enum err copy_file(int from, const char *from_path, int to, const char *to_path, uint64_t size,
-                          struct why *why)
+static enum err copy_file(const struct copy *copy, uint64_t size, struct why *why)
 {
-    if (ftruncate(to, (off_t)size) != 0)
-        return write_failed(to_path, why);
+    if (ftruncate(copy->to, (off_t)size) != 0)
+        return write_failed(copy->to_path, why);
     for (uint64_t at = 0; at < size;) {
-        off_t data = lseek(from, (off_t)at, SEEK_DATA), hole = -1;
+        off_t data = lseek(copy->from, (off_t)at, SEEK_DATA), hole = -1;
         if (data < 0 && errno == ENXIO) /* nothing but a hole up to the end */
             return ERR_OK;
         if (data >= 0)
-            hole = lseek(from, data, SEEK_HOLE);
+            hole = lseek(copy->from, data, SEEK_HOLE);
         uint64_t start = data < 0 || hole < 0 ? at : (uint64_t)data;
         uint64_t end = data < 0 || hole < 0 || (uint64_t)hole > size ? size : (uint64_t)hole;
-        enum err err = copy_span(from, from_path, to, to_path, start, end, why);
+        enum err err = copy_span(copy, start, end, why);
         if (err != ERR_OK)
             return err;
         at = end;
@@ -153,8 +174,8 @@ static enum err fill_fixed(const struct publication *publication, struct rows *r
                            const struct draft *draft, struct why *why)
 {
     const struct clerk_command *command = publication->command;
-    enum err err = copy_file(rows->fd, rows->path, draft->fd, draft->path,
-                             rows->start + rows->samples * rows->row_bytes, why);
+    struct copy copy = { command, rows->fd, draft->fd, rows->path, draft->path };
+    enum err err = copy_file(&copy, rows->start + rows->samples * rows->row_bytes, why);
     for (size_t i = 0; i < command->failures_count && err == ERR_OK; i++) {
         const struct clerk_failure *failure = &command->failures[i];
         uint64_t count = failure_end(command, failure) - failure->first;
@@ -235,6 +256,8 @@ static enum err put_rows(const struct publication *publication, struct sink *sin
     enum err err = ERR_OK;
     sink_bytes(sink, header, npy_header(common, rows->samples, header));
     for (uint64_t sample = 0; sample < rows->samples && err == ERR_OK && sink->err == ERR_OK; sample++) {
+        if (is_stopped(publication->command))
+            return stopped(publication->command, why);
         if (has_failed(publication->command, &at, sample)) {
             put_zeros(sink, tensor_row_bytes(common));
             continue;
@@ -340,9 +363,12 @@ static enum err put_lines(const struct publication *publication, struct sink *si
     size_t at = 0;
     enum err err = ERR_OK;
     for (uint64_t sample = 0; sample < publication->shape.samples && err == ERR_OK && sink->err == ERR_OK;
-         sample++)
+         sample++) {
+        if (is_stopped(publication->command))
+            return stopped(publication->command, why);
         if (!has_failed(publication->command, &at, sample))
             err = put_line(publication, sink, names, rows, sample, why);
+    }
     return err;
 }
 
@@ -548,12 +574,22 @@ static enum err settle_folder(struct publication *publication, struct why *why)
     return file_sync_dir(parent, why);
 }
 
+/* From here on it cannot be stopped. */
+static enum err begin_naming(struct clerk_command *command, struct why *why)
+{
+    int expected = PUBLISH_GOES_ON;
+    return atomic_compare_exchange_strong(&command->progress, &expected, PUBLISH_NAMING)
+               ? ERR_OK
+               : stopped(command, why);
+}
+
 static enum err settle(struct publication *publication, struct why *why)
 {
-    enum err err = settle_side(&publication->index, why);
-    if (err == ERR_OK)
+    enum clerk_part part = publication->command->part;
+    enum err err = part == CLERK_ONLY_ERRORS ? ERR_OK : settle_side(&publication->index, why);
+    if (err == ERR_OK && part != CLERK_ONLY_INDEX)
         err = settle_side(&publication->errors, why);
-    if (err != ERR_OK)
+    if (err != ERR_OK || part != CLERK_WHOLE)
         return err;
     if (publication->command->output == CLERK_FOLDER)
         return settle_folder(publication, why);
@@ -578,6 +614,32 @@ static const char *suffix_of(enum clerk_output output)
     return output == CLERK_NPY ? ".npy" : output == CLERK_JSONL ? ".jsonl" : "";
 }
 
+size_t publish_stem(const char *path, enum clerk_output output)
+{
+    const char *suffix = suffix_of(output);
+    size_t length = strlen(path), cut = strlen(suffix);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    return length > cut && strncmp(path + length - cut, suffix, cut) == 0 ? length - cut : length;
+}
+
+/* What a crash left in the middle of its writing. Nobody else writes there. */
+static void sweep_drafts(const char *path)
+{
+    DIR *folder = opendir(path);
+    struct why why;
+    for (struct dirent *entry; folder && (entry = readdir(folder)) != NULL;) {
+        char draft[FILE_PATH_MAX];
+        if (!strstr(entry->d_name, ".tmp-"))
+            continue;
+        snprintf(draft, sizeof draft, "%s/%s", path, entry->d_name);
+        if (file_remove_tree(draft, &why) != ERR_OK)
+            log_warn("OUTPUT-LEFT", "%s", why.text);
+    }
+    if (folder)
+        closedir(folder);
+}
+
 static enum err name_answer(struct publication *publication, struct why *why)
 {
     const struct clerk_command *command = publication->command;
@@ -592,6 +654,7 @@ static enum err name_answer(struct publication *publication, struct why *why)
         ANSWER_PATH_MAX - NAME_ROOM)
         return why_set(why, ERR_LIMIT, "%s: the path is too long", folder);
     enum err err = file_make_dirs(publication->path, 0700, why);
+    sweep_drafts(publication->path);
     size_t length = strlen(publication->path);
     snprintf(publication->path + length, sizeof publication->path - length, "/output%s",
              suffix_of(command->output));
@@ -600,12 +663,10 @@ static enum err name_answer(struct publication *publication, struct why *why)
 
 static void name_files(struct publication *publication)
 {
-    const char *suffix = suffix_of(publication->command->output);
-    size_t length = strlen(publication->path), cut = strlen(suffix);
+    size_t length = strlen(publication->path);
     while (length > 1 && publication->path[length - 1] == '/')
         publication->path[--length] = 0;
-    size_t stem =
-        length > cut && strcmp(publication->path + length - cut, suffix) == 0 ? length - cut : length;
+    size_t stem = publish_stem(publication->path, publication->command->output);
     snprintf(publication->answer.path, FILE_PATH_MAX, "%s", publication->path);
     snprintf(publication->index.path, FILE_PATH_MAX, "%.*s.index.jsonl", (int)stem, publication->path);
     snprintf(publication->errors.path, FILE_PATH_MAX, "%.*s.errors.jsonl", (int)stem, publication->path);
@@ -632,6 +693,17 @@ static enum err begin(struct publication *publication, const char *state_dir, st
     return err;
 }
 
+static enum err draft_all(struct publication *publication, struct why *why)
+{
+    const struct clerk_command *command = publication->command;
+    bool index = *publication->names_path && command->part != CLERK_ONLY_ERRORS;
+    bool errors = command->failures_count > 0 && command->part != CLERK_ONLY_INDEX;
+    enum err err = draft_side(publication, &publication->index, index, put_index, why);
+    if (err == ERR_OK)
+        err = draft_side(publication, &publication->errors, errors, put_errors, why);
+    return err == ERR_OK && command->part == CLERK_WHOLE ? draft_answer(publication, why) : err;
+}
+
 enum err publish(const char *state_dir, struct clerk_command *command, struct why *why)
 {
     if (command->output == CLERK_NONE)
@@ -641,11 +713,9 @@ enum err publish(const char *state_dir, struct clerk_command *command, struct wh
         return why_set(why, ERR_MEMORY, "no memory to publish job %" PRIu64, command->job);
     enum err err = begin(publication, state_dir, command, why);
     if (err == ERR_OK)
-        err = draft_side(publication, &publication->index, *publication->names_path != 0, put_index, why);
+        err = draft_all(publication, why);
     if (err == ERR_OK)
-        err = draft_side(publication, &publication->errors, command->failures_count > 0, put_errors, why);
-    if (err == ERR_OK)
-        err = draft_answer(publication, why);
+        err = begin_naming(command, why);
     if (err == ERR_OK)
         err = settle(publication, why);
     discard(publication);
@@ -711,6 +781,9 @@ enum err publish_check(const char *path, enum clerk_output output, struct why *w
         return err;
     if (stat(path, &status) != 0)
         return errno == ENOENT ? ERR_OK : why_set_errno(why, ERR_FILE, "%s: cannot be looked at", path);
+    if (output == CLERK_FOLDER && lstat(path, &status) == 0 && S_ISLNK(status.st_mode))
+        return why_set(why, ERR_FILE, "%s: is a link, which a folder cannot replace; name the folder itself",
+                       path);
     if (output == CLERK_FOLDER)
         return S_ISDIR(status.st_mode)
                    ? check_folder(path, why)

@@ -8,9 +8,14 @@
 
 #include "clerk.h"
 
-/* On failure the temporary files are gone and an older answer still stands. ERR_FULL: no room. Sorts
- * command->failures. */
+/* clerk_command.progress: stopped and naming exclude each other. */
+enum publish_progress { PUBLISH_GOES_ON, PUBLISH_NAMING, PUBLISH_STOPPED };
+
+/* On failure the temporary files are gone and an older answer still stands. ERR_FULL: no room; ERR_REFUSED:
+ * stopped. Sorts command->failures. */
 MUST_USE enum err publish(const char *state_dir, struct clerk_command *command, struct why *why);
+
+size_t publish_stem(const char *path, enum clerk_output output);
 
 MUST_USE enum err publish_check(const char *path, enum clerk_output output, struct why *why);
 

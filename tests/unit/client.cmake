@@ -2,6 +2,6 @@
 foreach(name input names output model_json address)
   motley_test(unit ${name} client_lib)
 endforeach()
-foreach(name render roll roster_check)
+foreach(name render roll roster_check job_options)
   motley_test(unit ${name} client_command)
 endforeach()

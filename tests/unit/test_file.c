@@ -288,6 +288,26 @@ static void test_absolute(void **state)
     assert_int_equal(file_absolute("/abcdefg", tiny, sizeof tiny, NULL), ERR_LIMIT);
 }
 
+static void test_canonical(void **state)
+{
+    (void)state;
+    char canonical[512], real[512], expected[600], tiny[8];
+    assert_int_equal(file_make_dirs(in_folder("c/real"), 0700, NULL), ERR_OK);
+    assert_int_equal(symlink("real", in_folder("c/link")), 0);
+    assert_non_null(realpath(in_folder("c/real"), real));
+    snprintf(expected, sizeof expected, "%s/x.npy", real);
+    const char *names[] = { "c/real/x.npy", "c/link/x.npy", "c/link/../link//x.npy", "c/./link/x.npy/" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        assert_int_equal(file_canonical(in_folder(names[i]), canonical, sizeof canonical, NULL), ERR_OK);
+        assert_string_equal(canonical, expected);
+    }
+    assert_int_equal(file_canonical("/x.npy", canonical, sizeof canonical, NULL), ERR_OK);
+    assert_string_equal(canonical, "/x.npy");
+    assert_int_equal(file_canonical("/x.npyy", tiny, sizeof tiny, NULL), ERR_OK);
+    assert_int_equal(file_canonical("/x.npyyy", tiny, sizeof tiny, NULL), ERR_LIMIT);
+    assert_int_equal(file_canonical(in_folder("c/none/x"), canonical, sizeof canonical, NULL), ERR_FILE);
+}
+
 static void test_free_bytes(void **state)
 {
     (void)state;
@@ -314,6 +334,7 @@ int main(void)
         cmocka_unit_test(test_remove_tree_does_not_follow_links),
         cmocka_unit_test(test_program_dir),
         cmocka_unit_test(test_absolute),
+        cmocka_unit_test(test_canonical),
         cmocka_unit_test(test_free_bytes),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -186,6 +186,8 @@ static void test_names_are_unique_and_plain(void **state)
            "two are named 'a-1'");
     refuse("workers:\n  - name: ../../etc\n", "2:11", "is no name");
     refuse("workers:\n  - name: -x\n", "2:11", "is no name");
+    refuse("workers:\n  - name: coordinator\n", "2:11", "one of a fleet's own processes");
+    refuse("workers:\n  - name: supervisor\n", "2:11", "one of a fleet's own processes");
     refuse("workers:\n  - name: ''\n", "2:11", "must be a word");
     refuse("workers:\n  - name: \"a\\nb\"\n", "2:11", "control characters");
     refuse("workers:\n  - name: nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn\n", "2:11",

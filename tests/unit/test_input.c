@@ -3,6 +3,8 @@
 #include "client_fixture.h"
 #include "input.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <zlib.h>
 
 static const float rows[3][2] = { { 1.0f, 2.0f }, { -3.5f, 0.25f }, { 1e-8f, 7.0f } };
@@ -108,6 +110,23 @@ static void test_npz_stored_is_addressed_in_place(void **state)
     input_close(&input);
 }
 
+static void test_npz_stored_is_checked(void **state)
+{
+    (void)state;
+    char path[128];
+    uint8_t last;
+    struct stat status;
+    snprintf(path, sizeof path, "%s", write_npz("flipped.npz", "x.npy", false));
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0 && fstat(fd, &status) == 0);
+    off_t at = status.st_size - 22 - 46 - 5 - 1; /* before the directory of one entry named x.npy */
+    assert_int_equal(pread(fd, &last, 1, at), 1);
+    last ^= 1;
+    assert_int_equal(pwrite(fd, &last, 1, at), 1);
+    close(fd);
+    open_bad(path, ERR_FORMAT, "the bytes of 'x' are damaged");
+}
+
 static void test_npz_deflated_is_unpacked(void **state)
 {
     (void)state;
@@ -116,6 +135,62 @@ static void test_npz_deflated_is_unpacked(void **state)
     assert_int_equal(input_open(write_npz("d.npz", "x.npy", true), &signature, &input, NULL), ERR_OK);
     assert_rows(&input);
     assert_string_equal(input.arrays[0].path, "");
+    input_close(&input);
+}
+
+/* A ZIP of stored members "x" (float32[2]) and "z" (int64), of so many samples of zero bytes. */
+static const char *write_two(const char *name, uint64_t x_samples, uint64_t z_samples)
+{
+    static const char *const members[2] = { "x.npy", "z.npy" };
+    const struct tensor_spec specs[2] = { fixture_spec("", DTYPE_F32, 1, 2, 0),
+                                          fixture_spec("", DTYPE_I64, 0, 0, 0) };
+    const uint64_t samples[2] = { x_samples, z_samples };
+    uint8_t out[4096] = { 0 }, central[256] = { 0 };
+    uint32_t used = 0, listed = 0;
+    for (int i = 0; i < 2; i++) {
+        uint8_t npy[1024] = { 0 }, header[NPY_HEADER_MAX], entry[46 + 5] = { 'P', 'K', 1, 2, 20, 0, 20 };
+        uint32_t head = (uint32_t)npy_header(&specs[i], samples[i], header);
+        uint32_t size = head + (uint32_t)(samples[i] * 8);
+        memcpy(npy, header, head);
+        uint32_t sums[3] = { (uint32_t)crc32(0, npy, size), size, size };
+        memcpy(entry + 16, sums, sizeof sums);
+        entry[28] = 5;
+        memcpy(entry + 42, &used, 4);
+        memcpy(entry + 46, members[i], 5);
+        memcpy(out + used, "PK\3\4\24", 5);
+        memcpy(out + used + 14, sums, sizeof sums);
+        out[used + 26] = 5;
+        memcpy(out + used + 30, members[i], 5);
+        memcpy(out + used + 35, npy, size);
+        memcpy(central + listed, entry, sizeof entry);
+        used += 35 + size;
+        listed += (uint32_t)sizeof entry;
+    }
+    const uint32_t directory[2] = { listed, used };
+    memcpy(out + used, central, listed);
+    memcpy(out + used + listed, "PK\5\6\0\0\0\0\2\0\2", 11);
+    memcpy(out + used + listed + 12, directory, sizeof directory);
+    return fixture_write(name, out, used + listed + 22);
+}
+
+static void test_only_what_is_taken_must_agree(void **state)
+{
+    (void)state;
+    struct input input;
+    struct why why = { "" };
+    struct signature one = fixture_signature(), two = one;
+    two.inputs_count = 2;
+    two.inputs[1] = fixture_spec("z", DTYPE_I64, 0, 0, 0);
+    const char *path = write_two("two.npz", 3, 2);
+    assert_int_equal(input_open(path, &two, &input, &why), ERR_FORMAT);
+    assert_non_null(strstr(why.text, "'x' has 3 samples and 'z' has 2"));
+    input_close(&input);
+    if (input_open(path, &one, &input, &why) != ERR_OK)
+        fail_msg("%s", why.text);
+    assert_int_equal(input.samples, 3);
+    input_close(&input);
+    assert_int_equal(input_open(write_two("even.npz", 3, 3), &two, &input, &why), ERR_OK);
+    assert_int_equal(input.count, 2);
     input_close(&input);
 }
 
@@ -215,6 +290,7 @@ static void test_bad_lines_are_named(void **state)
         { "{}\n", "line 2: \"inputs\" is missing" },
         { "{\"inputs\":[],\"priority\":1}\n", "line 2: \"priority\" has no meaning here" },
         { "{\"id\":7,\"inputs\":[]}\n", "line 2: x: this input of the model is missing" },
+        { LINE("[65536,65536,65536,65536]", "FP32", "[]"), "does not fit" },
         { LINE("[3]", "FP32", "[1,2,3]"), "line 2: x: \"shape\" does not fit" },
         { LINE("[2,2]", "FP32", "[1,2,3,4]"), "a line is one sample" },
         { LINE("[2]", "FP64", "[1,2]"), "\"datatype\" is FP64 but the model wants FP32" },
@@ -230,6 +306,20 @@ static void test_bad_lines_are_named(void **state)
         snprintf(text, sizeof text, "%s%s", good, cases[i].line);
         open_bad(write_text("bad.jsonl", text), ERR_FORMAT, cases[i].words);
     }
+}
+
+static void test_a_shape_without_end_is_refused(void **state)
+{
+    (void)state;
+    struct input input;
+    struct why why = { "" };
+    struct signature signature = fixture_signature();
+    signature.inputs[0] = fixture_spec("x", DTYPE_F32, 4, -1, -1);
+    signature.inputs[0].dims[2] = signature.inputs[0].dims[3] = -1;
+    const char *path = write_text("vast.jsonl", LINE("[65536,65536,65536,65536]", "FP32", "[]"));
+    assert_int_equal(input_open(path, &signature, &input, &why), ERR_FORMAT);
+    assert_non_null(strstr(why.text, "larger than a line can hold"));
+    input_close(&input);
 }
 
 static void test_whole_numbers_keep_their_bits(void **state)
@@ -274,6 +364,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_npy_is_left_where_it_is),
         cmocka_unit_test(test_npz_stored_is_addressed_in_place),
+        cmocka_unit_test(test_npz_stored_is_checked),
+        cmocka_unit_test(test_only_what_is_taken_must_agree),
         cmocka_unit_test(test_npz_deflated_is_unpacked),
         cmocka_unit_test(test_jsonl_gives_the_same_rows),
         cmocka_unit_test(test_kinds_are_told_by_content),
@@ -282,6 +374,7 @@ int main(void)
         cmocka_unit_test(test_several_inputs_go_by_name),
         cmocka_unit_test(test_open_dimensions_take_any),
         cmocka_unit_test(test_bad_lines_are_named),
+        cmocka_unit_test(test_a_shape_without_end_is_refused),
         cmocka_unit_test(test_whole_numbers_keep_their_bits),
         cmocka_unit_test(test_no_samples_are_samples_too),
     };

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -73,13 +74,70 @@ static void outputs_of_open_jobs_are_found(void **state)
     struct message_submit submit = fixture_submit(1, "a", 1);
     struct record *record;
     submit.output_path = "/y.npy";
+    submit.output_kind = OUTPUT_NPY;
     assert_int_equal(jobs_add(jobs, 1, &submit, 0, &record, NULL), ERR_OK);
     add(jobs, 2, "b");
-    assert_ptr_equal(jobs_find_output(jobs, "/y.npy"), record);
-    assert_null(jobs_find_output(jobs, "/z.npy"));
+    assert_ptr_equal(jobs_find_output(jobs, "/y.npy", OUTPUT_NPY), record);
+    assert_null(jobs_find_output(jobs, "/z.npy", OUTPUT_NPY));
     record->state = RECORD_FAILED;
-    assert_null(jobs_find_output(jobs, "/y.npy"));
+    assert_null(jobs_find_output(jobs, "/y.npy", OUTPUT_NPY));
     jobs_free(&jobs);
+}
+
+/* Two jobs may not write one file, whether it is an answer or what is beside one. */
+static void files_beside_outputs_count(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *mine, *other;
+        enum output_kind my_kind, other_kind;
+        bool collide;
+    } cases[] = {
+        { "/q.npy", "/q.jsonl", OUTPUT_NPY, OUTPUT_JSONL, true },
+        { "/q.npy", "/q", OUTPUT_NPY, OUTPUT_FOLDER, true },
+        { "/q.npy", "/q.errors.jsonl", OUTPUT_NPY, OUTPUT_JSONL, true },
+        { "/q.npy", "/q.index.jsonl", OUTPUT_NPY, OUTPUT_JSONL, true },
+        { "/q.npy", "/q.other.jsonl", OUTPUT_NPY, OUTPUT_JSONL, false },
+        { "/q.npy", "/qq.jsonl", OUTPUT_NPY, OUTPUT_JSONL, false },
+        { "/q.npy", "/q", OUTPUT_FOLDER, OUTPUT_FOLDER, false },
+        { "/tmp", "/tmp/x.npy", OUTPUT_FOLDER, OUTPUT_NPY, true },
+        { "/tmp", "/tmpx.npy", OUTPUT_FOLDER, OUTPUT_NPY, false },
+    };
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
+        struct jobs *jobs = jobs_new(10);
+        struct message_submit submit = fixture_submit(1, "a", 1);
+        struct record *record;
+        bool turned = i % 2;
+        submit.output_path = turned ? cases[i / 2].other : cases[i / 2].mine;
+        submit.output_kind = turned ? cases[i / 2].other_kind : cases[i / 2].my_kind;
+        assert_int_equal(jobs_add(jobs, 1, &submit, 1, &record, NULL), ERR_OK);
+        bool collide = jobs_find_output(jobs, turned ? cases[i / 2].mine : cases[i / 2].other,
+                                        turned ? cases[i / 2].my_kind : cases[i / 2].other_kind) != NULL;
+        if (collide != cases[i / 2].collide)
+            fail_msg("%s and %s: %d", cases[i / 2].mine, cases[i / 2].other, collide);
+        jobs_free(&jobs);
+    }
+}
+
+static void an_output_has_one_name(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/motley-jobs-XXXXXX", link[64], real[96], linked[96];
+    struct jobs *jobs = jobs_new(10);
+    struct message_submit submit = fixture_submit(1, "a", 1);
+    struct record *record;
+    assert_non_null(mkdtemp(folder));
+    snprintf(link, sizeof link, "%s-link", folder);
+    snprintf(real, sizeof real, "%s/y.npy", folder);
+    snprintf(linked, sizeof linked, "%s/y.npy", link);
+    assert_int_equal(symlink(folder, link), 0);
+    submit.output_path = linked;
+    submit.output_kind = OUTPUT_NPY;
+    assert_int_equal(jobs_add(jobs, 1, &submit, 1, &record, NULL), ERR_OK);
+    assert_ptr_equal(jobs_find_output(jobs, real, OUTPUT_NPY), record);
+    jobs_free(&jobs);
+    unlink(link);
+    rmdir(folder);
 }
 
 static void the_journal_gives_them_back(void **state)
@@ -199,6 +257,8 @@ int main(void)
         cmocka_unit_test(what_was_asked_can_be_looked_at),
         cmocka_unit_test(open_jobs_are_bounded),
         cmocka_unit_test(outputs_of_open_jobs_are_found),
+        cmocka_unit_test(files_beside_outputs_count),
+        cmocka_unit_test(an_output_has_one_name),
         cmocka_unit_test(the_journal_gives_them_back),
         cmocka_unit_test(limits_of_failure),
         cmocka_unit_test(shares_survive_in_the_journal),

@@ -17,12 +17,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <unistd.h>
 #include <yyjson.h>
 
 #include <cmocka.h>
 
 enum { PATIENCE_S = 30, HELD_MAX = 64, SAMPLES_MAX_HERE = 1024 };
+
+/* Answers have two numbers a sample, but one in a lease that starts with sample 0. */
+static bool varying;
 
 /* Samples of the test's job that a worker has answered: they may not be leased again. */
 static bool answered_once[SAMPLES_MAX_HERE];
@@ -67,6 +71,7 @@ static int set_up(void **state)
 {
     struct house *house = calloc(1, sizeof *house);
     memset(answered_once, 0, sizeof answered_once);
+    varying = false;
     snprintf(house->dir, sizeof house->dir, "/tmp/motley-loop-XXXXXX");
     assert_non_null(mkdtemp(house->dir));
     snprintf(house->state, sizeof house->state, "%s/state", house->dir);
@@ -360,7 +365,9 @@ struct held {
 static void answer_lease(struct party *worker, const struct message_lease *lease, enum result_status status,
                          bool forged)
 {
-    uint64_t rows[SAMPLES_MAX_HERE];
+    uint64_t rows[2 * SAMPLES_MAX_HERE] = { 0 };
+    int64_t numbers = lease->first ? 2 : 1;
+    struct message_shape shape = { .dtype = DTYPE_U64, .dims = &numbers, .dims_count = 1 };
     uint8_t mac[MAC_BYTES];
     assert_true(lease->first + lease->count <= SAMPLES_MAX_HERE);
     for (uint32_t i = 0; i < lease->count; i++) {
@@ -383,9 +390,14 @@ static void answer_lease(struct party *worker, const struct message_lease *lease
                                      .run_us = 100 + lease->count,
                                      .energy_joules = 0.5,
                                      .frames = status ? 0 : 1 };
+    if (varying) {
+        result.shapes = &shape;
+        result.shapes_count = 1;
+    }
     struct message message = { .type = MESSAGE_RESULTS };
     message.results = (struct message_results){ &result, 1 };
-    struct wire_frame frame = { rows, lease->count * sizeof rows[0], NULL, NULL };
+    size_t width = varying ? (size_t)numbers : 1;
+    struct wire_frame frame = { rows, lease->count * width * sizeof rows[0], NULL, NULL };
     say(worker, &message, &frame, status ? 0 : 1);
 }
 
@@ -540,6 +552,297 @@ static void round_trip(struct party *worker)
     }
 }
 
+/* The first 64 KiB of a file of a job's answer; "" and why not in *err. */
+static const char *get_output(struct party *client, const char *file, enum err *err, size_t *size)
+{
+    static char bytes[65536 + 1];
+    struct message message = { .type = MESSAGE_OUTPUT_GET };
+    message.output_get = (struct message_output_get){
+        .request = ++client->request, .job = 1, .file = file, .length = sizeof bytes - 1
+    };
+    say(client, &message, NULL, 0);
+    *err = (enum err)reply(client)->code;
+    *size = *err ? 0 : zmq_msg_size(&client->in.frames[0]);
+    if (*size)
+        memcpy(bytes, zmq_msg_data(&client->in.frames[0]), *size);
+    bytes[*size] = 0;
+    return bytes;
+}
+
+static void check_own_answer(struct party *client, const struct house *house, uint64_t zero_at)
+{
+    enum err err;
+    size_t size;
+    char copy[400];
+    snprintf(copy, sizeof copy, "%s/copy.npy", house->dir);
+    const char *bytes = get_output(client, "output.npy", &err, &size);
+    assert_int_equal(err, ERR_OK);
+    assert_int_equal(file_replace(copy, bytes, size, 0600, NULL), ERR_OK);
+    check_answers(copy, 40, zero_at);
+}
+
+static bool has_answer(struct party *client)
+{
+    enum err err;
+    yyjson_doc *doc = view(client, "job", "last", &err);
+    yyjson_val *value = yyjson_obj_get(yyjson_doc_get_root(doc), "answer");
+    assert_true(yyjson_is_bool(value));
+    bool answer = yyjson_get_bool(value);
+    yyjson_doc_free(doc);
+    return answer;
+}
+
+static void restart(struct house *house, struct party *client)
+{
+    leave(client);
+    close_house(house);
+    open_house(house);
+    memset(client, 0, sizeof *client);
+    greet_client(client, house, true);
+}
+
+/* Whatever became of the file at the output's path, and of the coordinator: with the sample that failed. */
+static void results_are_the_jobs_own(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 }, worker = { 0 };
+    enum err err;
+    size_t size;
+    char path[300];
+    snprintf(path, sizeof path, "%s/answers.npy", house->dir);
+    greet_client(&client, house, true);
+    struct message message = submission(40, path, 1);
+    assert_int_equal(submit(&client, &message)->code, ERR_OK);
+    assert_false(has_answer(&client));
+    get_output(&client, "output.npy", &err, &size);
+    assert_int_equal(err, ERR_REFUSED);
+    join(&worker, house, "w1", 7);
+    work(&worker, 0, 13);
+    wait_until(&client, "last", "state", "done");
+    assert_int_equal(file_replace(path, "another's", 9, 0600, NULL), ERR_OK);
+    for (int life = 0; life < 2; life++) {
+        assert_true(has_answer(&client));
+        if (life == 1) /* asked for first in a later life: which samples failed is known still */
+            assert_non_null(strstr(get_output(&client, "output.jsonl", &err, &size), "{\"id\":\"14\""));
+        if (life == 1)
+            assert_null(strstr(get_output(&client, "output.jsonl", &err, &size), "{\"id\":\"13\""));
+        check_own_answer(&client, house, 13);
+        assert_non_null(strstr(get_output(&client, "output.errors.jsonl", &err, &size), "the test says so"));
+        get_output(&client, "output.index.jsonl", &err, &size);
+        assert_int_equal(err, ERR_NOT_FOUND); /* its samples have no names */
+        get_output(&client, "output/answer.npy", &err, &size);
+        assert_int_equal(err, ERR_OK);
+        get_output(&client, "output/other.npy", &err, &size);
+        assert_int_equal(err, ERR_NOT_FOUND);
+        get_output(&client, "../journal.sqlite3", &err, &size);
+        assert_int_equal(err, ERR_USAGE);
+        if (life == 0)
+            restart(house, &client);
+        unlink(path);
+    }
+    leave(&worker);
+    leave(&client);
+}
+
+/* All who ask while a part is being assembled get it. */
+static void many_ask_at_once(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 }, worker = { 0 };
+    greet_client(&client, house, true);
+    struct message message = submission(40, "", 1);
+    message.submit.output_kind = OUTPUT_NPY;
+    assert_int_equal(submit(&client, &message)->code, ERR_OK);
+    join(&worker, house, "w1", 7);
+    work(&worker, 0, UINT64_MAX);
+    wait_until(&client, "last", "state", "done");
+    static const char *const files[] = { "output.npy", "output/answer.npy", "output.npy", "output.jsonl" };
+    uint64_t first = client.request + 1;
+    for (int i = 0; i < 8; i++) {
+        message = (struct message){ .type = MESSAGE_OUTPUT_GET };
+        message.output_get = (struct message_output_get){
+            .request = ++client.request, .job = 1, .file = files[i % 4], .length = 4096
+        };
+        say(&client, &message, NULL, 0);
+    }
+    bool answered[8] = { false };
+    for (int i = 0; i < 8; i++) {
+        const struct message_reply *answer = &expect(&client, MESSAGE_REPLY)->reply;
+        assert_int_equal(answer->code, ERR_OK);
+        assert_true(answer->request >= first && answer->request < first + 8);
+        assert_false(answered[answer->request - first]);
+        answered[answer->request - first] = true;
+    }
+    leave(&worker);
+    leave(&client);
+}
+
+static void rows_that_vary_can_still_be_had(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 }, worker = { 0 };
+    enum err err;
+    size_t size;
+    char path[300];
+    snprintf(path, sizeof path, "%s/answers.npy", house->dir);
+    greet_client(&client, house, true);
+    struct message message = submission(40, path, 1);
+    int64_t open[] = { -1 };
+    struct message_tensor output = { .name = "answer", .dtype = DTYPE_U64, .dims = open, .dims_count = 1 };
+    message.submit.outputs = &output;
+    assert_int_equal(submit(&client, &message)->code, ERR_OK);
+    join(&worker, house, "w1", 7);
+    varying = true;
+    work(&worker, 0, UINT64_MAX);
+    wait_until(&client, "last", "state", "failed");
+    for (int life = 0; life < 2; life++) {
+        assert_true(has_answer(&client));
+        get_output(&client, "output.npy", &err, &size);
+        assert_int_equal(err, ERR_NOT_FOUND);
+        assert_non_null(strstr(get_output(&client, "output.jsonl", &err, &size), "{\"id\":\"39\""));
+        if (life == 0)
+            restart(house, &client);
+    }
+    leave(&worker);
+    leave(&client);
+}
+
+/* Who asks for the forms in their order finds the one that was asked for at first. */
+static void the_form_is_found_by_asking(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 };
+    static const char *const files[] = { "output.npy", "output.jsonl", "output/answer.npy" };
+    static const struct {
+        enum output_kind kind;
+        int first;
+    } kinds[] = { { OUTPUT_NPY, 0 }, { OUTPUT_JSONL, 1 }, { OUTPUT_FOLDER, 2 } };
+    enum err err;
+    greet_client(&client, house, true);
+    for (uint8_t i = 0; i < 3; i++) {
+        struct message message = submission(0, "", (uint8_t)(i + 1));
+        message.submit.output_kind = kinds[i].kind;
+        assert_int_equal(submit(&client, &message)->code, ERR_OK);
+        uint64_t job = client.in.message->reply.number;
+        wait_until(&client, "last", "state", "done");
+        for (int k = 0; k <= kinds[i].first; k++) {
+            message = (struct message){ .type = MESSAGE_OUTPUT_GET };
+            message.output_get = (struct message_output_get){
+                .request = ++client.request, .job = job, .file = files[k], .length = 4096
+            };
+            say(&client, &message, NULL, 0);
+            err = (enum err)reply(&client)->code;
+            if (err != (k < kinds[i].first ? ERR_NOT_FOUND : ERR_OK))
+                fail_msg("kind %d, %s: %d", (int)kinds[i].kind, files[k], (int)err);
+        }
+    }
+    leave(&client);
+}
+
+static uint64_t cancel_all(struct party *client)
+{
+    struct message cancel = { .type = MESSAGE_CANCEL };
+    cancel.cancel = (struct message_cancel){ .request = ++client->request, .which = "all" };
+    say(client, &cancel, NULL, 0);
+    return reply(client)->number;
+}
+
+static void a_job_that_waits_for_room_can_be_cancelled(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 }, worker = { 0 };
+    enum err err;
+    char tiny[300], path[400];
+    snprintf(tiny, sizeof tiny, "%s/tiny", house->dir);
+    snprintf(path, sizeof path, "%s/answers.npy", tiny);
+    assert_int_equal(file_make_dirs(tiny, 0700, NULL), ERR_OK);
+    if (mount("tmpfs", tiny, "tmpfs", 0, "size=4k")) {
+        print_message("skipped: no small disk can be mounted here\n");
+        return;
+    }
+    greet_client(&client, house, true);
+    struct message message = submission(1000, path, 1);
+    assert_int_equal(submit(&client, &message)->code, ERR_OK);
+    join(&worker, house, "w1", 7);
+    work(&worker, 0, UINT64_MAX);
+    wait_until(&client, "last", "waiting", "disk full on /");
+    assert_true(job_says(&client, "last", "waiting", "disk full on /"));
+    assert_true(job_says(&client, "last", "state", "finishing"));
+    yyjson_doc *doc = view(&client, "status", "", &err);
+    assert_string_equal(yyjson_get_str(yyjson_doc_ptr_get(doc, "/coordinator/disk_full")), path);
+    yyjson_doc_free(doc);
+    assert_int_equal(cancel_all(&client), 1);
+    assert_true(job_says(&client, "last", "state", "cancelled"));
+    assert_false(has_answer(&client));
+    doc = view(&client, "status", "", &err);
+    assert_true(yyjson_is_null(yyjson_doc_ptr_get(doc, "/coordinator/disk_full")));
+    yyjson_doc_free(doc);
+    assert_int_equal(umount2(tiny, MNT_DETACH), 0);
+    message = submission(10, path, 2); /* the path is free again */
+    assert_int_equal(submit(&client, &message)->code, ERR_OK);
+    leave(&worker);
+    leave(&client);
+}
+
+/* Another worker is quicker back after a restart than the one whose work is in hand: it must wait. */
+static void work_in_hand_is_heard_first(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 }, worker = { 0 }, other = { 0 };
+    struct held held[HELD_MAX];
+    greet_client(&client, house, true);
+    struct message message = submission(40, "", 1);
+    assert_int_equal(submit(&client, &message)->code, ERR_OK);
+    join(&worker, house, "w1", 7);
+    uint32_t count = collect(&worker, held, false);
+    close_house(house);
+    leave(&worker);
+    leave(&client);
+    house->config.grace_us = (uint64_t)PATIENCE_S * 1000000;
+    open_house(house);
+    memset(&client, 0, sizeof client);
+    greet_client(&client, house, true);
+    join(&other, house, "w2", 8);
+    for (int trip = 0; trip < 3; trip++)
+        round_trip(&other); /* it would be answered, were it leased */
+    assert_int_equal(job_number(&client, "last", "samples_done"), 0);
+    struct message_attempt attempts[HELD_MAX];
+    for (uint32_t i = 0; i < count; i++)
+        attempts[i] = (struct message_attempt){ .job = held[i].lease.job,
+                                                .first = held[i].lease.first,
+                                                .count = held[i].lease.count,
+                                                .term = held[i].lease.term,
+                                                .attempt = held[i].lease.attempt,
+                                                .slot = 0,
+                                                .mac = held[i].mac };
+    connect_party(&worker, house);
+    hello(&worker, attempts, count);
+    prove(&worker, true);
+    work(&other, 1, UINT64_MAX); /* soon after, long before the time is up */
+    for (uint32_t i = 0; i < count; i++)
+        answer_lease(&worker, &held[i].lease, RESULT_OK, false);
+    leave(&worker);
+    work(&other, 0, UINT64_MAX);
+    wait_until(&client, "last", "state", "done");
+    leave(&other);
+    leave(&client);
+}
+
+static void nobody_comes_back(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 }, worker = { 0 };
+    greet_client(&client, house, true);
+    struct message message = submission(40, "", 1);
+    assert_int_equal(submit(&client, &message)->code, ERR_OK);
+    restart(house, &client);
+    join(&worker, house, "w1", 7);
+    work(&worker, 0, UINT64_MAX);
+    wait_until(&client, "last", "state", "done");
+    leave(&worker);
+    leave(&client);
+}
+
 /* A restart in the middle: what was acknowledged stays, what was leased is offered again and its result
  * taken. */
 static void a_restart_in_the_middle(void **state)
@@ -609,14 +912,26 @@ static void too_many_failures_fail_the_job(void **state)
 {
     struct house *house = *state;
     struct party client = { 0 }, worker = { 0 };
+    enum err err;
+    size_t size;
+    char path[300], errors[320], *text;
+    snprintf(path, sizeof path, "%s/answers.npy", house->dir);
+    snprintf(errors, sizeof errors, "%s/answers.errors.jsonl", house->dir);
     greet_client(&client, house, true);
-    struct message message = submission(40, "", 1);
+    struct message message = submission(40, path, 1);
     message.submit.max_failures = 0;
     assert_int_equal(submit(&client, &message)->code, ERR_OK);
     join(&worker, house, "w1", 7);
     work(&worker, 0, 13);
     wait_until(&client, "last", "state", "failed");
     assert_true(job_says(&client, "last", "reason", "1 sample failed"));
+    assert_int_equal(file_read(errors, 4096, &text, &size, NULL), ERR_OK);
+    assert_non_null(strstr(text, "{\"index\":13,"));
+    free(text);
+    assert_int_not_equal(access(path, F_OK), 0);
+    assert_false(has_answer(&client));
+    get_output(&client, "output.npy", &err, &size);
+    assert_int_equal(err, ERR_REFUSED);
     leave(&worker);
     leave(&client);
 }
@@ -644,13 +959,15 @@ static void an_output_that_cannot_be_written_fails_the_job(void **state)
     snprintf(path, sizeof path, "%s/answers.npy", folder);
     assert_int_equal(file_make_dirs(folder, 0700, NULL), ERR_OK);
     greet_client(&client, house, true);
-    struct message message = submission(10, path, 1);
+    struct message message = submission(40, path, 1);
     assert_int_equal(submit(&client, &message)->code, ERR_OK);
     assert_int_equal(rmdir(folder), 0); /* it was there when the job was accepted */
     join(&worker, house, "w1", 7);
     work(&worker, 0, UINT64_MAX);
     wait_until(&client, "last", "state", "failed");
     assert_true(job_says(&client, "last", "reason", "the output cannot be written: "));
+    assert_true(has_answer(&client));
+    check_own_answer(&client, house, UINT64_MAX); /* what was computed is not lost */
     leave(&worker);
     leave(&client);
 }
@@ -687,10 +1004,7 @@ static void cancelled_jobs_end(void **state)
     assert_int_equal(submit(&client, &message)->code, ERR_OK);
     join(&worker, house, "w1", 7);
     collect(&worker, held, false);
-    struct message cancel = { .type = MESSAGE_CANCEL };
-    cancel.cancel = (struct message_cancel){ .request = ++client.request, .which = "all" };
-    say(&client, &cancel, NULL, 0);
-    assert_int_equal(reply(&client)->number, 1);
+    assert_int_equal(cancel_all(&client), 1);
     assert_true(job_says(&client, "last", "state", "cancelled"));
     while (hear(&worker)->type != MESSAGE_FORGET)
         continue;
@@ -769,7 +1083,13 @@ static void a_model_that_loads_nowhere_says_so(void **state)
         continue;
     assert_true(job_says(&client, "last", "waiting", "loading the model on 1 slot"));
     say_loaded(&worker, false, "operator Foo is unknown");
-    wait_until(&client, "last", "waiting", "the model loads on no worker: operator Foo is unknown");
+    wait_until(&client, "last", "waiting", "the model synthetic loads on no worker: operator Foo is unknown");
+    enum err err;
+    yyjson_doc *doc = view(&client, "events", "", &err);
+    yyjson_val *last = yyjson_arr_get_last(yyjson_doc_get_root(doc));
+    assert_string_equal(yyjson_get_str(yyjson_obj_get(last, "id")), "MODEL-REFUSED");
+    assert_non_null(strstr(yyjson_get_str(yyjson_obj_get(last, "text")), "model synthetic: operator Foo"));
+    yyjson_doc_free(doc);
     leave(&worker);
     leave(&client);
 }
@@ -905,6 +1225,32 @@ static void models_are_kept(void **state)
     leave(&client);
 }
 
+static void odd_names_of_models_are_refused(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 };
+    static const char *const names[][2] = { { "a b", "1" },       { "a/b", "1" }, { "a:b", "1" },
+                                            { "synthetic", "1" }, { "", "1" },    { "-a", "1" },
+                                            { "a", "x:y" },       { "a", "x y" } };
+    uint8_t model[SHA256_BYTES];
+    greet_client(&client, house, false);
+    put_blob(&client, "a model", 7, model);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct message message = { .type = MESSAGE_MODEL_ADD };
+        message.model_add = (struct message_model_add){ .request = ++client.request,
+                                                        .name = names[i][0],
+                                                        .version = names[i][1],
+                                                        .format = "onnx",
+                                                        .precision = "",
+                                                        .blob = model,
+                                                        .bytes = 7 };
+        say(&client, &message, NULL, 0);
+        if (reply(&client)->code != ERR_USAGE)
+            fail_msg("model '%s' version '%s' was taken", names[i][0], names[i][1]);
+    }
+    leave(&client);
+}
+
 static void a_silent_worker_is_lost(void **state)
 {
     struct house *house = *state;
@@ -937,6 +1283,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_report_has_the_devices, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_lost_worker_costs_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_restart_in_the_middle, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(work_in_hand_is_heard_first, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nobody_comes_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(results_are_the_jobs_own, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(many_ask_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(rows_that_vary_can_still_be_had, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_form_is_found_by_asking, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_job_that_waits_for_room_can_be_cancelled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_poison_sample_is_set_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(too_many_failures_fail_the_job, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_samples_are_done_at_once, set_up, tear_down),
@@ -949,6 +1302,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_model_that_loads_nowhere_says_so, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bytes_travel_where_nothing_is_shared, set_up, tear_down),
         cmocka_unit_test_setup_teardown(models_are_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(odd_names_of_models_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_silent_worker_is_lost, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,8 @@
 #include "output.h"
 #include "submit.h"
 
+#include <sys/stat.h>
+
 static struct output_plan plan_of(const char *path, struct signature signature, bool jsonl)
 {
     struct output_plan plan;
@@ -37,7 +39,80 @@ static void test_a_bare_name_gets_the_natural_ending(void **state)
     assert_string_equal(plan_of("/a/y", two, false).path, "/a/y");
     assert_int_equal(plan_of("/a/y", two, false).kind, OUTPUT_FOLDER);
     assert_int_equal(plan_of(NULL, two, false).kind, OUTPUT_FOLDER);
-    assert_string_equal(plan_of("", one, false).path, "");
+    assert_string_equal(plan_of(NULL, one, false).path, "");
+}
+
+static void refuse_name(const char *path)
+{
+    struct output_plan plan;
+    struct why why;
+    struct signature one = fixture_signature();
+    assert_int_equal(output_check_name(path, &why), ERR_USAGE);
+    assert_non_null(strstr(why.text, "give Y.npy, Y.jsonl, or Y/"));
+    assert_int_equal(output_plan(path, &one, false, &plan, &why), ERR_USAGE);
+}
+
+static void test_a_name_that_no_answer_can_have(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "", "-", "/a/x.txt", "x.NPY", "/a.d/x.npz", "x.", "/dev/null" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        refuse_name(names[i]);
+    refuse_name(fixture_write("plain", "", 0));
+    assert_int_equal(output_check_name("/a.d/y", NULL), ERR_OK);
+    assert_int_equal(output_check_name("/a/.hidden", NULL), ERR_OK);
+    assert_int_equal(output_check_name("/a/y.v2/", NULL), ERR_OK);
+}
+
+static void must_spare(const char *output, const char *source, bool same)
+{
+    struct why why;
+    struct output_plan plan = plan_of(output, fixture_signature(), false);
+    assert_int_equal(output_check_source(&plan, source, &why), same ? ERR_USAGE : ERR_OK);
+    if (same)
+        assert_non_null(strstr(why.text, "would overwrite it"));
+}
+
+static void test_an_answer_never_takes_its_sources_place(void **state)
+{
+    (void)state;
+    char source[128], folder[128], link[128];
+    snprintf(folder, sizeof folder, "%s", fixture_path("in"));
+    assert_int_equal(mkdir(folder, 0700), 0);
+    snprintf(source, sizeof source, "%s", fixture_write("in/x.npy", "x", 1));
+    snprintf(link, sizeof link, "%s", fixture_path("linked.npy"));
+    assert_int_equal(symlink(source, link), 0);
+    must_spare(source, source, true);
+    must_spare(link, source, true);
+    must_spare(source, link, true);
+    must_spare(folder, source, true); /* a folder is replaced as a whole */
+    must_spare(folder, link, true);
+    must_spare(fixture_path("in/y.npy"), source, false);
+    snprintf(source, sizeof source, "%s", fixture_path("in/way.npy"));
+    assert_int_equal(symlink(fixture_write("far.npy", "x", 1), source), 0);
+    must_spare(folder, source, true); /* a link in it would go, too */
+    must_spare(fixture_path("other.npy"), source, false);
+    snprintf(source, sizeof source, "%s", fixture_write("y.index.jsonl", "x", 1));
+    must_spare(fixture_path("y.npy"), source, true);
+}
+
+static void test_the_disk_must_have_room(void **state)
+{
+    (void)state;
+    struct why why;
+    uint64_t bytes;
+    struct signature one = fixture_signature(), open = one;
+    struct output_plan plan = plan_of(fixture_path("room.npy"), one, false);
+    open.outputs[0].dims[0] = -1;
+    assert_true(output_bytes(&plan, &one, 1000, &bytes));
+    assert_int_equal(bytes, 12000);
+    assert_true(output_bytes(&plan, &one, UINT64_MAX / 2, &bytes));
+    assert_true(bytes == UINT64_MAX);
+    assert_false(output_bytes(&plan, &open, 1, &bytes));
+    assert_int_equal(output_check_room(&plan, &one, 10, &why), ERR_OK);
+    assert_int_equal(output_check_room(&plan, &open, (uint64_t)1 << 50, &why), ERR_OK);
+    assert_int_equal(output_check_room(&plan, &one, (uint64_t)1 << 50, &why), ERR_FILE);
+    assert_non_null(strstr(why.text, "free there"));
 }
 
 static void test_one_npy_cannot_hold_two_outputs(void **state)
@@ -103,6 +178,9 @@ int main(void)
         cmocka_unit_test(test_a_bare_name_gets_the_natural_ending),
         cmocka_unit_test(test_one_npy_cannot_hold_two_outputs),
         cmocka_unit_test(test_a_place_that_cannot_be_written_is_found),
+        cmocka_unit_test(test_a_name_that_no_answer_can_have),
+        cmocka_unit_test(test_an_answer_never_takes_its_sources_place),
+        cmocka_unit_test(test_the_disk_must_have_room),
         cmocka_unit_test(test_the_stem_is_without_the_ending),
         cmocka_unit_test(test_failures_are_a_number_or_a_share),
     };

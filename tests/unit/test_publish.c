@@ -499,6 +499,77 @@ static void expect_checked(const char *path, enum clerk_output output, enum err 
         fail_msg("'%s' does not say '%s'", why.text, words);
 }
 
+/* A part alone leaves the others as they are. */
+static void test_parts(void **state)
+{
+    (void)state;
+    struct spool_shape shape = spool_pairs(2);
+    struct why why;
+    const char *errors = "{\"index\":1,\"id\":\"b\",\"reason\":\"no\",\"worker\":\"w\"}\n";
+    must(file_replace(fixture_path("out/Y.npy"), "old", 3, 0600, &why), &why);
+    must(file_replace(fixture_path("out/Y.index.jsonl"), "old", 3, 0600, &why), &why);
+    struct clerk_command *command = order(&shape, CLERK_NPY, fixture_path("out/Y.npy"));
+    command->part = CLERK_ONLY_ERRORS;
+    add_names(command, "\"a\"\n\"b\"\n");
+    add_failure(command, 1, 1, "no", "w");
+    must_run(command);
+    fixture_expect_text(fixture_path("out/Y.errors.jsonl"), errors);
+    fixture_expect_text(fixture_path("out/Y.index.jsonl"), "old");
+    fixture_expect_text(fixture_path("out/Y.npy"), "old");
+    command = order(&shape, CLERK_NPY, fixture_path("out/Y.npy"));
+    command->part = CLERK_ONLY_INDEX;
+    add_names(command, "\"a\"\n\"b\"\n");
+    must_run(command);
+    fixture_expect_text(fixture_path("out/Y.index.jsonl"),
+                        "{\"index\":0,\"id\":\"a\"}\n{\"index\":1,\"id\":\"b\"}\n");
+    fixture_expect_text(fixture_path("out/Y.errors.jsonl"), errors);
+    fixture_expect_text(fixture_path("out/Y.npy"), "old");
+}
+
+/* What was stopped in time has no name, and leaves nothing; what has its name cannot be stopped. */
+static void test_stop(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        enum clerk_output output;
+    } kinds[] = { { "out/Y.npy", CLERK_NPY }, { "out/Y", CLERK_FOLDER }, { "out/Y.jsonl", CLERK_JSONL } };
+    struct why why;
+    struct spool_shape shape = spool_pairs(3);
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        struct clerk_command *command = order(&shape, kinds[i].output, fixture_path(kinds[i].path));
+        add_failure(command, 1, 1, "no", "w");
+        assert_true(clerk_stop(command));
+        assert_true(clerk_stop(command));
+        must_fail(command, ERR_REFUSED, "no longer wanted");
+        assert_int_equal(entries_in(fixture_path("out")), 0);
+    }
+    struct clerk_command *command = order(&shape, CLERK_NPY, fixture_path("out/Y.npy"));
+    command->part = CLERK_ONLY_ERRORS;
+    add_failure(command, 1, 1, "no", "w");
+    assert_true(clerk_stop(command));
+    must_fail(command, ERR_REFUSED, "no longer wanted");
+    assert_int_equal(entries_in(fixture_path("out")), 0);
+    command = order(&shape, CLERK_NPY, fixture_path("out/Y.npy"));
+    must(publish(fixture_dir, command, &why), &why);
+    assert_false(clerk_stop(command));
+    clerk_command_free(&command);
+}
+
+/* A crash leaves drafts among what is handed out; the next one there takes them away. */
+static void test_drafts_are_swept(void **state)
+{
+    (void)state;
+    struct why why;
+    struct spool_shape shape = spool_pairs(3);
+    must(file_make_dirs(fixture_path("spool/1/published/output.tmp-1-1"), 0700, &why), &why);
+    must(file_replace(fixture_path("spool/1/published/output.npy.tmp-1-1"), "x", 1, 0600, &why), &why);
+    must(file_replace(fixture_path("spool/1/published/output.jsonl"), "x", 1, 0600, &why), &why);
+    must_run(order(&shape, CLERK_NPY, ""));
+    assert_int_equal(entries_in(fixture_path("spool/1/published")), 2);
+    fixture_expect_text(fixture_path("spool/1/published/output.jsonl"), "x");
+}
+
 static void test_check(void **state)
 {
     (void)state;
@@ -521,6 +592,8 @@ static void test_check(void **state)
     expect_checked(fixture_path("out/folder"), CLERK_FOLDER, ERR_OK, "");
     expect_checked(fixture_path("out/new/"), CLERK_FOLDER, ERR_OK, "");
     expect_checked(fixture_path("out/file"), CLERK_FOLDER, ERR_FILE, "not a folder");
+    assert_int_equal(symlink("folder", fixture_path("out/link")), 0);
+    expect_checked(fixture_path("out/link"), CLERK_FOLDER, ERR_FILE, "is a link");
     expect_checked(fixture_path("none/Y.npy"), CLERK_NPY, ERR_FILE, "make it first");
     expect_checked(fixture_path("out/file/Y.npy"), CLERK_NPY, ERR_FILE, "not a folder");
     expect_checked(fixture_dir, CLERK_FOLDER, ERR_FILE, "holds 'out'");
@@ -547,6 +620,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_large_rows, setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_full_disk, setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_spool_gone, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_parts, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_stop, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_drafts_are_swept, setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_check, setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

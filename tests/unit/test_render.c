@@ -81,6 +81,32 @@ static void test_unknown_is_never_zero(void **state)
     free(text);
 }
 
+static void test_answers_are_named_where_they_are(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *state, *answer, *has;
+    } cases[] = { { "done", "true", "answers     /a/y.npy\n" },
+                  { "failed", "true", "answers     are kept: motley job results 4 --output Y\n" },
+                  { "failed", "false", NULL },
+                  { "cancelled", "false", NULL },
+                  { "running", "false", NULL } };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char json[300];
+        snprintf(json, sizeof json,
+                 "{\"id\":4,\"state\":\"%s\",\"answer\":%s,\"samples_total\":1,\"samples_done\":1,"
+                 "\"output\":\"/a/y.npy\"}",
+                 cases[i].state, cases[i].answer);
+        char *text = print(json, render_status, NULL);
+        if (cases[i].has)
+            assert_has(text, cases[i].has);
+        else
+            assert_null(strstr(text, "answers"));
+        assert_has(text, ", 1 sample\n");
+        free(text);
+    }
+}
+
 static void test_a_status_says_for_what_it_waits(void **state)
 {
     (void)state;
@@ -134,6 +160,50 @@ static void test_progress_fits_the_terminal(void **state)
     yyjson_doc_free(doc);
 }
 
+static char *progress(const char *json, int columns, int *lines)
+{
+    char *text = NULL;
+    size_t size;
+    yyjson_doc *doc = yyjson_read(json, strlen(json), 0);
+    FILE *stream = open_memstream(&text, &size);
+    *lines = render_progress(yyjson_doc_get_root(doc), stream, columns, false);
+    fclose(stream);
+    yyjson_doc_free(doc);
+    return text;
+}
+
+static void test_narrow_terminals_keep_the_figures(void **state)
+{
+    (void)state;
+    int lines;
+    char *text = progress(done, 45, &lines);
+    assert_has(text, "100%  1,797/1,797  1198/s  - left\n");
+    free(text);
+    for (int columns = 40; columns < 80; columns++) {
+        text = progress(done, columns, &lines);
+        assert_true((int)strcspn(text, "\n") < columns);
+        assert_null(strstr(text, "[]"));
+        assert_has(text, "- left\n");
+        free(text);
+    }
+    text = progress(done, 100, &lines);
+    assert_has(text, "[########################################] 100%  1,797/1,797");
+    free(text);
+}
+
+static void test_a_job_under_way_says_for_what_it_waits(void **state)
+{
+    (void)state;
+    int lines;
+    char *text = progress("{\"state\":\"finishing\",\"waiting\":\"disk full on /a\",\"samples_total\":5,"
+                          "\"samples_done\":5}",
+                          80, &lines);
+    assert_has(text, "waiting: disk full on /a\n");
+    assert_has(text, "100%  5/5");
+    assert_int_equal(lines, 2);
+    free(text);
+}
+
 static void test_durations(void **state)
 {
     (void)state;
@@ -156,6 +226,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_report),
         cmocka_unit_test(test_unknown_is_never_zero),
+        cmocka_unit_test(test_answers_are_named_where_they_are),
+        cmocka_unit_test(test_narrow_terminals_keep_the_figures),
+        cmocka_unit_test(test_a_job_under_way_says_for_what_it_waits),
         cmocka_unit_test(test_a_status_says_for_what_it_waits),
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_progress_fits_the_terminal),

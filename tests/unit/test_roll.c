@@ -103,6 +103,33 @@ static void test_the_supervisors_lines(void **state)
     assert_false(supervise_parse("9 0 0 x", &event));
 }
 
+static void expect_words(const char *log, const char *words)
+{
+    char text[300];
+    fixture_write("logs/w.log", log, strlen(log));
+    supervise_last_words(fixture_folder, "w", text, sizeof text);
+    assert_string_equal(text, words);
+}
+
+static void test_last_words_are_complaints(void **state)
+{
+    (void)state;
+    char text[300];
+#define LOG_LINE(level) "2026-11-22T12:00:00.000Z motley-worker " level " SOME-ID"
+    assert_int_equal(file_make_dirs(fixture_path("logs"), 0700, NULL), ERR_OK);
+    supervise_last_words(fixture_folder, "absent", text, sizeof text);
+    assert_string_equal(text, "");
+    expect_words("", "");
+    expect_words(LOG_LINE("info") " the model is loaded\n", "");
+    expect_words(LOG_LINE("error") " no room: /a; make some\n", "no room: /a; make some");
+    expect_words(LOG_LINE("error") " early\n" LOG_LINE("info") " later\n\n", "early");
+    expect_words("motley-worker: --nam: no such option\n", "motley-worker: --nam: no such option");
+    supervise_print_status(137, text, sizeof text);
+    assert_string_equal(text, "was killed by signal 9");
+    supervise_print_status(2, text, sizeof text);
+    assert_string_equal(text, "ended with status 2");
+}
+
 static void test_a_long_state_directory_gets_a_short_name(void **state)
 {
     (void)state;
@@ -129,6 +156,7 @@ int main(void)
         cmocka_unit_test(test_a_roll_comes_back_as_it_was),
         cmocka_unit_test(test_another_boot_has_other_processes),
         cmocka_unit_test(test_the_supervisors_lines),
+        cmocka_unit_test(test_last_words_are_complaints),
         cmocka_unit_test(test_a_long_state_directory_gets_a_short_name),
     };
     return cmocka_run_group_tests(tests, fixture_begin, fixture_end);

@@ -242,6 +242,20 @@ static void a_finished_job_reports_its_devices(void **state)
     yyjson_doc_free(doc);
 }
 
+/* A heartbeat tells of the whole host, of which the worker may have only a part. */
+static void free_memory_is_at_most_all(void **state)
+{
+    struct desk *desk = *state;
+    static const uint64_t told[] = { 400, 4000 }, shown[] = { 400, 1000 };
+    add_worker(desk, true);
+    for (int i = 0; i < 2; i++) {
+        roster_at(desk->view.roster, 0)->memory_free_bytes = told[i];
+        yyjson_doc *doc = show(desk, "workers", "");
+        assert_int_equal(yyjson_get_uint(get(doc, "/0/devices/0/memory_free_bytes")), shown[i]);
+        yyjson_doc_free(doc);
+    }
+}
+
 static void a_worker_has_its_devices_and_slots(void **state)
 {
     add_worker(*state, true);
@@ -345,6 +359,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(waiting_says_for_what, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_is_an_object_and_several_an_array, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_finished_job_reports_its_devices, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(free_memory_is_at_most_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_worker_has_its_devices_and_slots, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_model_says_what_it_takes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_not_there_is_refused, set_up, tear_down),

@@ -130,6 +130,17 @@ static const struct message *hear(void)
     }
 }
 
+static uint64_t told_memory(void)
+{
+    uint64_t until_us = clock_monotonic_us() + (uint64_t)PATIENCE_MS * 1000;
+    while (!wire_receive(server, &in) || !in.message || in.message->type != MESSAGE_HEARTBEAT) {
+        assert_true(clock_monotonic_us() < until_us);
+        zmq_pollitem_t item = { .socket = wire_socket(server), .events = ZMQ_POLLIN };
+        assert_true(zmq_poll(&item, 1, 20) >= 0);
+    }
+    return in.message->heartbeat.memory_free_bytes;
+}
+
 static const struct message *expect(enum message_type type)
 {
     const struct message *message = hear();
@@ -486,6 +497,8 @@ static void test_model_that_is_not_what_was_asked_for(void **state)
     loaded = &expect(MESSAGE_LOADED)->loaded;
     assert_false(loaded->ok);
     assert_null(strstr(loaded->reason, "SHA-256"));
+    assert_int_not_equal(strlen(loaded->reason), 0);
+    assert_null(strstr(loaded->reason, folder)); /* our cache means nothing to a user */
     float *rows = make_rows();
     say_lease(1, 5, 0, 1);
     serve_piece(FETCH_INPUT, (const char *)rows, 100 * PIXELS * sizeof(float));
@@ -564,6 +577,7 @@ static void test_emulated_member_with_a_link(void **state)
     say_lease(1, 6, 64, 64);
     expect_synthetic(5, 0, 64);
     expect_synthetic(6, 64, 64);
+    assert_int_equal(told_memory(), 0); /* this machine's is not the device's */
     finish();
 }
 
