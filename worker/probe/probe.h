@@ -3,9 +3,9 @@
  * odd sysfs.
  *
  * Sources: hwloc (packages, cores, NUMA nodes, memory, allowed CPUs: cgroups and affinity are respected), the
- * CUDA driver library and NVML through dlopen (absent: no such devices, no error). root is "" for this machine or
- * the top of a recorded tree of /proc and /sys (only files below it are then read; CUDA and NVML are not
- * asked). */
+ * CUDA driver library and NVML through dlopen (absent: no such devices, no error). root is "" for this
+ * machine or the top of a recorded tree of /proc and /sys (only files below it are then read; CUDA and NVML
+ * are not asked). */
 #ifndef PROBE_H
 #define PROBE_H
 
