@@ -44,10 +44,12 @@ struct option {
     int name, value;
 };
 
+/* No ZMTP heartbeats: docs/decisions/0005-no-zmtp-heartbeats.md. */
 static const struct option options_of_all[] = {
-    { ZMQ_LINGER, 1000 },        { ZMQ_RCVHWM, RECEIVE_QUEUE }, { ZMQ_SNDHWM, SEND_QUEUE },
-    { ZMQ_HANDSHAKE_IVL, 3000 }, { ZMQ_HEARTBEAT_IVL, 1000 },   { ZMQ_HEARTBEAT_TIMEOUT, 3000 },
-    { ZMQ_HEARTBEAT_TTL, 3000 },
+    { ZMQ_LINGER, 1000 },
+    { ZMQ_RCVHWM, RECEIVE_QUEUE },
+    { ZMQ_SNDHWM, SEND_QUEUE },
+    { ZMQ_HANDSHAKE_IVL, 3000 },
 };
 static const struct option options_of_server[] = {
     { ZMQ_ROUTER_MANDATORY, 1 },
@@ -55,7 +57,7 @@ static const struct option options_of_server[] = {
 };
 static const struct option options_of_client[] = {
     { ZMQ_IMMEDIATE, 1 },
-    { ZMQ_RECONNECT_IVL, 50 },
+    { ZMQ_RECONNECT_IVL, 200 },
     { ZMQ_RECONNECT_IVL_MAX, 2000 },
 };
 

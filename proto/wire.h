@@ -31,7 +31,7 @@ struct wire_in {
 
 struct wire;
 
-/* Socket options that ZeroMQ's defaults get wrong are set here (DESIGN section 8): MAXMSGSIZE, HEARTBEAT_*,
+/* Socket options that ZeroMQ's defaults get wrong are set here (DESIGN section 8): MAXMSGSIZE,
  * RECONNECT_IVL_MAX, HANDSHAKE_IVL, IMMEDIATE, LINGER, BACKLOG, ROUTER_MANDATORY. Server: a ROUTER bound to
  * each url; client: a DEALER connected to url. ERR_USAGE: not an ipc:// or loopback tcp:// url (until keys
  * exist; endpoint.h); ERR_SYSTEM: bind failed, with the reason, also when another process serves the same ipc
