@@ -388,7 +388,9 @@ void render_model(yyjson_val *model, FILE *stream)
     print_batch(get(model, "batch"), batch);
     if (yyjson_is_str(get(model, "name")))
         fprintf(stream, "%-11s %s, version %s\n", "model", text_of(model, "name"), text_of(model, "version"));
-    fprintf(stream, "%-11s %s, read by %s\n", "format", text_of(model, "format"), text_of(model, "runtime"));
+    bool read = yyjson_is_str(yyjson_obj_get(model, "runtime"));
+    fprintf(stream, "%-11s %s%s%s\n", "format", text_of(model, "format"), read ? ", read by " : "",
+            read ? text_of(model, "runtime") : "");
     fprintf(stream, "%-11s %s\n", "precision", text_of(model, "precision"));
     fprintf(stream, "%-11s %s\n", "batch", batch);
     print_tensors(get(model, "inputs"), "input", stream);
