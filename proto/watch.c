@@ -22,10 +22,14 @@ struct watch {
     size_t connections_count;
     uint64_t *lost; /* told in this order; at most one per connection */
     size_t lost_count, lost_first, lost_capacity;
-    bool lost_server; /* a DEALER's */
+    bool lost_server;  /* a DEALER's */
+    bool is_connected; /* a DEALER is: it and its server have greeted each other */
 };
 
-enum { EVENTS = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED };
+enum {
+    EVENTS_OF_SERVER = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED,
+    EVENTS_OF_CLIENT = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED,
+};
 
 /* The queue from the I/O thread has no high-water mark: at one, that thread would wait for us with every
  * connection of the process in its hands. It is read at each turn of the loop. */
@@ -53,7 +57,7 @@ enum err watch_new(void *context, void *socket, bool routed, struct watch **watc
     made->routed = routed;
     snprintf(url, sizeof url, "inproc://motley-watch-%p", socket);
     enum err err = ERR_OK;
-    if (zmq_socket_monitor(socket, url, EVENTS) != 0)
+    if (zmq_socket_monitor(socket, url, routed ? EVENTS_OF_SERVER : EVENTS_OF_CLIENT) != 0)
         err = why_set(why, ERR_SYSTEM, "cannot watch connections: %s", zmq_strerror(zmq_errno()));
     else
         err = connect_events(made, context, url, why);
@@ -115,6 +119,7 @@ static void tell_lost(struct watch *watch, uint64_t peer)
 static void on_event(struct watch *watch, uint16_t event, uint32_t fd)
 {
     if (!watch->routed) {
+        watch->is_connected = event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
         watch->lost_server |= event == ZMQ_EVENT_DISCONNECTED;
         return;
     }
@@ -142,7 +147,7 @@ static bool read_event(struct watch *watch)
     ENSURE(size == sizeof bytes);
     memcpy(&event, bytes, sizeof event);
     memcpy(&value, bytes + sizeof event, sizeof value);
-    if (event & EVENTS && value <= INT32_MAX)
+    if (event & (EVENTS_OF_SERVER | EVENTS_OF_CLIENT) && value <= INT32_MAX)
         on_event(watch, event, value);
     return true;
 }
@@ -151,6 +156,12 @@ void watch_drain(struct watch *watch)
 {
     while (read_event(watch))
         ;
+}
+
+bool watch_is_connected(struct watch *watch)
+{
+    watch_drain(watch);
+    return watch->is_connected;
 }
 
 /* Was id `a` given before id `b`? libzmq counts ids up in 32 bits, which may wrap. */

@@ -39,6 +39,9 @@ void watch_seen(struct watch *watch, uint64_t peer, int fd);
 /* Read all waiting events. */
 void watch_drain(struct watch *watch);
 
+/* Has a DEALER its server, as far as is known by now? */
+bool watch_is_connected(struct watch *watch);
+
 /* The next peer whose connection closed. A peer is told after its connection closed, and again after each
  * message of it that is seen later: so whoever makes a record of a peer at its message hears of its end. */
 bool watch_lost(struct watch *watch, uint64_t *peer);

@@ -55,8 +55,9 @@ static const struct option options_of_server[] = {
     { ZMQ_ROUTER_MANDATORY, 1 },
     { ZMQ_BACKLOG, 1024 },
 };
+/* Not ZMQ_IMMEDIATE: docs/decisions/0007-zmq-immediate.md. wire_send sees to it that nothing is queued for
+ * nobody. */
 static const struct option options_of_client[] = {
-    { ZMQ_IMMEDIATE, 1 },
     { ZMQ_RECONNECT_IVL, 200 },
     { ZMQ_RECONNECT_IVL_MAX, 2000 },
 };
@@ -116,6 +117,14 @@ static void close_frames(struct wire *wire)
         (void)zmq_msg_close(&wire->frames[--wire->frames_count]);
 }
 
+/* What a client could not send any more was for a connection that is gone: it must not reach the next one. */
+static void forget_unsent(struct wire *wire)
+{
+    int none = 0;
+    if (wire->socket && wire->watch && !wire->routed && !watch_is_connected(wire->watch))
+        (void)zmq_setsockopt(wire->socket, ZMQ_LINGER, &none, sizeof none);
+}
+
 void wire_free(struct wire **wire)
 {
     struct wire *it = *wire;
@@ -123,6 +132,7 @@ void wire_free(struct wire **wire)
         return;
     close_frames(it);
     (void)zmq_msg_close(&it->body);
+    forget_unsent(it);
     watch_free(&it->watch);
     if (it->socket)
         (void)zmq_close(it->socket);
@@ -341,7 +351,8 @@ enum err wire_send(struct wire *wire, wire_peer peer, const struct message *mess
     size_t size;
     check_sent(message, frames, frames_count);
     ENSURE(wire->routed == (peer != 0));
-    enum err err = message_encode(message, &bytes, &size);
+    bool is_away = !wire->routed && !watch_is_connected(wire->watch);
+    enum err err = is_away ? ERR_FULL : message_encode(message, &bytes, &size);
     if (err != ERR_OK) {
         drop_frames(frames, frames_count);
         return err;
@@ -448,5 +459,7 @@ void wire_take(struct wire_in *in, uint32_t index, zmq_msg_t *frame)
     (void)zmq_msg_init(frame);
     (void)zmq_msg_move(frame, &in->frames[index]);
 }
+
+bool wire_is_connected(struct wire *wire) { return watch_is_connected(wire->watch); }
 
 bool wire_lost(struct wire *wire, wire_peer *peer) { return watch_lost(wire->watch, peer); }

@@ -32,7 +32,7 @@ struct wire_in {
 struct wire;
 
 /* Socket options that ZeroMQ's defaults get wrong are set here (DESIGN section 8): MAXMSGSIZE,
- * RECONNECT_IVL_MAX, HANDSHAKE_IVL, IMMEDIATE, LINGER, BACKLOG, ROUTER_MANDATORY. Server: a ROUTER bound to
+ * RECONNECT_IVL_MAX, HANDSHAKE_IVL, LINGER, BACKLOG, ROUTER_MANDATORY. Server: a ROUTER bound to
  * each url; client: a DEALER connected to url. ERR_USAGE: not an ipc:// or loopback tcp:// url (until keys
  * exist; endpoint.h); ERR_SYSTEM: bind failed, with the reason, also when another process serves the same ipc
  * path. A stale ipc path is replaced; the new one has mode 0600. */
@@ -71,6 +71,9 @@ bool wire_receive(struct wire *wire, struct wire_in *in);
 
 /* Move a payload frame out of in, to outlive it; close it with zmq_msg_close. */
 void wire_take(struct wire_in *in, uint32_t index, zmq_msg_t *frame);
+
+/* A client: has it its server? Asks what the monitor socket told: poll that one, not for ZMQ_POLLOUT. */
+bool wire_is_connected(struct wire *wire);
 
 /* The next peer whose connection has closed (a DEALER's coordinator is peer 0); false when there is none. A
  * peer is told once a message of it was received, and again if messages that were on their way come after

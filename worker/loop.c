@@ -164,8 +164,7 @@ static int fill_items(const struct loop *loop, int stop_fd, zmq_pollitem_t *item
         items[count++] = (zmq_pollitem_t){ .fd = executor_fd(loop->executors[slot]), .events = ZMQ_POLLIN };
     if (loop->wire == NULL)
         return count;
-    short wanted = loop->dialogue == DIALOGUE_NEW ? ZMQ_POLLIN | ZMQ_POLLOUT : ZMQ_POLLIN;
-    items[count++] = (zmq_pollitem_t){ .socket = wire_socket(loop->wire), .events = wanted };
+    items[count++] = (zmq_pollitem_t){ .socket = wire_socket(loop->wire), .events = ZMQ_POLLIN };
     items[count++] = (zmq_pollitem_t){ .socket = wire_monitor_socket(loop->wire), .events = ZMQ_POLLIN };
     return count;
 }
@@ -185,10 +184,10 @@ static long timeout_ms(const struct loop *loop)
     return left_ms < 60000 ? (long)left_ms : 60000;
 }
 
-static void serve_wire(struct loop *loop, bool writable)
+static void serve_wire(struct loop *loop)
 {
     wire_peer peer;
-    if (loop->dialogue == DIALOGUE_NEW && writable)
+    if (loop->dialogue == DIALOGUE_NEW && wire_is_connected(loop->wire))
         link_greet(loop);
     hear_all(loop);
     if (loop->wire != NULL && wire_lost(loop->wire, &peer))
@@ -197,9 +196,8 @@ static void serve_wire(struct loop *loop, bool writable)
 
 static void turn(struct loop *loop, const zmq_pollitem_t *items)
 {
-    uint32_t wire_at = ITEM_WIRE + loop->slots_count;
     if (loop->wire != NULL)
-        serve_wire(loop, (items[wire_at].revents & ZMQ_POLLOUT) != 0);
+        serve_wire(loop);
     for (uint32_t slot = 0; slot < loop->slots_count; slot++)
         if (items[ITEM_WIRE + slot].revents != 0)
             act_executor(loop, slot);

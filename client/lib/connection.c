@@ -45,13 +45,14 @@ void connection_close(struct motley *connection)
         wire_free(&connection->wire);
 }
 
-/* IMMEDIATE is on: nothing can be sent before there is a line. */
+/* Nothing can be sent before there is a line. */
 static enum err await_line(struct motley *connection, uint64_t deadline_us, struct why *why)
 {
-    zmq_pollitem_t item = { .socket = wire_socket(connection->wire), .events = ZMQ_POLLOUT };
+    zmq_pollitem_t item = { .socket = wire_monitor_socket(connection->wire), .events = ZMQ_POLLIN };
     do {
-        if (zmq_poll(&item, 1, poll_ms(deadline_us)) > 0)
+        if (wire_is_connected(connection->wire))
             return ERR_OK;
+        (void)zmq_poll(&item, 1, poll_ms(deadline_us));
     } while (clock_monotonic_us() < deadline_us);
     return unanswered(connection, why);
 }
