@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "chunk.h"
+
+#include "ensure.h"
+
+void chunk_grant(struct sched *sched, struct slot_model *model, struct job *job, uint64_t first,
+                 uint32_t count)
+{
+    struct slot *slot = model->slot;
+    struct policy_slot view = slot_policy(slot, model, sched->now_us);
+    uint32_t runs = policy_padded(&view, count);
+    struct lease lease = { .job = job->id,
+                           .first = first,
+                           .count = count,
+                           .runs = runs ? runs : count,
+                           .smallest = slot_model_smallest(model),
+                           .model = model->model,
+                           .term = sched->term,
+                           .attempt = ++sched->attempt,
+                           .leased_us = sched->now_us };
+    slot_lease_push(slot, &lease);
+    slot->latest = model;
+    slot_expect(slot, sched->now_us);
+    state_refresh(sched, slot);
+
+    struct tally *tally = job_tally(job, slot->id, true);
+    tally->first_us = tally->first_us ? tally->first_us : sched->now_us;
+    job->leases++;
+    job->attempts++;
+    if (job->state == SCHED_JOB_QUEUED) {
+        job->state = SCHED_JOB_RUNNING;
+        job->started_us = sched->now_us;
+        state_emit(sched,
+                   &(struct sched_action){ .type = SCHED_JOB_STATE, .job = job->id, .state = job->state });
+    }
+    state_emit(sched, &(struct sched_action){ .type = SCHED_LEASE,
+                                              .worker = slot->worker,
+                                              .slot = slot->index,
+                                              .job = job->id,
+                                              .first = first,
+                                              .count = count,
+                                              .term = lease.term,
+                                              .attempt = lease.attempt });
+}
+
+bool chunk_grant_ready(struct sched *sched, struct slot_model *model, struct job *job, uint32_t most)
+{
+    uint64_t first;
+    uint32_t count;
+    if (!job_take(job, most, &first, &count))
+        return false;
+    chunk_grant(sched, model, job, first, count);
+    return true;
+}
+
+static bool give_suspect(struct sched *sched, struct slot_model *model, struct job *job)
+{
+    struct suspect suspect;
+    uint64_t able = sched->pools[job->model].fill.count;
+    if (!job_suspect_take(job, model->slot->id, able, model->batch_cap, &suspect))
+        return false;
+    chunk_grant(sched, model, job, suspect.first, suspect.count);
+    model->slot->leases[model->slot->leases_count - 1].blame = suspect.blame;
+    return true;
+}
+
+/* A slot that has shown nothing is tried with the smallest batch, one at a time: that is how it gets known.
+ */
+static bool probe(struct sched *sched, struct slot_model *model, struct job *job)
+{
+    struct policy_slot view = slot_policy(model->slot, model, sched->now_us);
+    struct policy_limits limits = state_limits(sched, job);
+    return model->slot->leases_count == 0 &&
+           chunk_grant_ready(sched, model, job, policy_best_batch(&view, &limits));
+}
+
+static bool give_ready(struct sched *sched, struct slot_model *model, struct job *job)
+{
+    if (job->ready.samples == 0)
+        return false;
+    if (!curve_known(&model->curve))
+        return probe(sched, model, job);
+    struct policy_slot view = slot_policy(model->slot, model, sched->now_us);
+    struct policy_limits limits = state_limits(sched, job);
+    double finish_us =
+        fill_finish_us(&sched->pools[job->model].fill, (double)sched->now_us, (double)job->ready.samples);
+    uint32_t most = policy_chunk(&view, &limits, job->ready.samples, finish_us);
+    if (most == 0) {
+        sched->declined = true;
+        return false;
+    }
+    return chunk_grant_ready(sched, model, job, most);
+}
+
+bool chunk_give(struct sched *sched, struct slot_model *model, struct job *job)
+{
+    return give_suspect(sched, model, job) || give_ready(sched, model, job);
+}
