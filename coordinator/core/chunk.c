@@ -56,7 +56,7 @@ bool chunk_grant_ready(struct sched *sched, struct slot_model *model, struct job
 static bool give_suspect(struct sched *sched, struct slot_model *model, struct job *job)
 {
     struct suspect suspect;
-    uint64_t able = sched->pools[job->model].fill.count;
+    uint64_t able = state_fill(sched, job)->count;
     if (!job_suspect_take(job, model->slot->id, able, model->batch_cap, &suspect))
         return false;
     chunk_grant(sched, model, job, suspect.first, suspect.count);
@@ -83,7 +83,7 @@ static bool give_ready(struct sched *sched, struct slot_model *model, struct job
     struct policy_slot view = slot_policy(model->slot, model, sched->now_us);
     struct policy_limits limits = state_limits(sched, job);
     double finish_us =
-        fill_finish_us(&sched->pools[job->model].fill, (double)sched->now_us, (double)job->ready.samples);
+        fill_finish_us(state_fill(sched, job), (double)sched->now_us, (double)job->ready.samples);
     uint32_t most = policy_chunk(&view, &limits, job->ready.samples, finish_us);
     if (most == 0) {
         sched->declined = true;

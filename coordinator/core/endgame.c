@@ -18,7 +18,7 @@ static const double RECALL_TRIP_US = 2000.0;
 static struct slot_model *earliest(const struct sched *sched, const struct job *job)
 {
     struct policy_limits limits = state_limits(sched, job);
-    const struct fill *fill = &sched->pools[job->model].fill;
+    const struct fill *fill = state_fill(sched, job);
     struct slot_model *best = NULL;
     double best_us = FILL_NEVER;
     int seen = 0;
@@ -69,7 +69,7 @@ static double shared_end_us(const struct sched *sched, const struct slot_model *
 
 static bool recall_for(struct sched *sched, const struct slot_model *thief, const struct job *job)
 {
-    const struct fill *fill = &sched->pools[job->model].fill;
+    const struct fill *fill = state_fill(sched, job);
     int seen = 0;
     for (struct fill_slot *at = fill_last(fill); at && seen < VICTIMS; at = fill_previous(fill, at), seen++) {
         const struct slot_model *victim = at->owner;

@@ -31,7 +31,7 @@ static uint64_t eta_us(const struct sched *sched, const struct job *job)
                 end = lease->end_us;
         }
     uint64_t ready = job->ready.samples + job->suspect_samples;
-    double finish = ready ? fill_finish_us(&sched->pools[job->model].fill, now, (double)ready) : now;
+    double finish = ready ? fill_finish_us(state_fill(sched, job), now, (double)ready) : now;
     return finish >= FILL_NEVER ? UINT64_MAX : as_us((finish > end ? finish : end) - now);
 }
 

@@ -370,7 +370,7 @@ static void on_failure(struct sched *sched, struct job *job, const struct settle
         job_suspect(job, lease->first, half, &blame);
         job_suspect(job, lease->first + half, lease->count - half, &blame);
     } else if (blame.failures < BLAME_FAILURES_MIN ||
-               !blame_exhausted(&blame, sched->pools[job->model].fill.count)) {
+               !blame_exhausted(&blame, state_fill(sched, job)->count)) {
         job_suspect(job, lease->first, 1, &blame);
     } else {
         claim(sched, job, about, lease->first, lease->first + 1, SCHED_FAIL);

@@ -49,6 +49,11 @@ struct slot *state_find_slot(const struct sched *sched, uint32_t worker, uint32_
     return sched->workers[worker].slots[index];
 }
 
+struct fill *state_fill(const struct sched *sched, const struct job *job)
+{
+    return &sched->pools[job->model].fill;
+}
+
 struct policy_limits state_limits(const struct sched *sched, const struct job *job)
 {
     return (struct policy_limits){ .chunk_cap_us = (double)sched->config.chunk_cap_us,

@@ -71,6 +71,9 @@ void state_grow(void **table, uint32_t *have, uint32_t count, size_t size);
 uint32_t state_job_index(const struct sched *sched, uint64_t id); /* where it is, or would be, in jobs */
 struct job *state_find_job(const struct sched *sched, uint64_t id);
 struct slot *state_find_slot(const struct sched *sched, uint32_t worker, uint32_t index);
+/* The slots that could run the job, by when they could start. */
+struct fill *state_fill(const struct sched *sched, const struct job *job);
+
 struct policy_limits state_limits(const struct sched *sched, const struct job *job); /* job may be NULL */
 
 void state_emit(struct sched *sched, const struct sched_action *action);
