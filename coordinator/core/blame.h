@@ -14,6 +14,7 @@ enum { BLAME_SLOTS_MAX = 4, BLAME_FAILURES_MIN = 2 };
 struct blame {
     bool suspected;    /* false: an ordinary chunk */
     uint32_t failures; /* of exactly this chunk */
+    uint32_t accused;  /* the slot on which the chunk that it is a part of failed first; 0 = none */
     uint32_t slots_count;
     uint32_t slots[BLAME_SLOTS_MAX]; /* different ids */
 };

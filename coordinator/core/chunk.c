@@ -17,9 +17,13 @@ void chunk_grant(struct sched *sched, struct slot_model *model, struct job *job,
                            .model = model->model,
                            .term = sched->term,
                            .attempt = ++sched->attempt,
-                           .leased_us = sched->now_us };
+                           .leased_us = sched->now_us,
+                           .tenant = job->tenant,
+                           .charged_us = curve_time_us(&model->curve, runs ? runs : count) };
+    sched->queues.tenants[job->tenant].slots_held += !state_holds(slot, job->tenant);
     slot_lease_push(slot, &lease);
     slot->latest = model;
+    model->used_us = sched->now_us;
     slot_expect(slot, sched->now_us);
     state_refresh(sched, slot);
 
@@ -27,6 +31,8 @@ void chunk_grant(struct sched *sched, struct slot_model *model, struct job *job,
     tally->first_us = tally->first_us ? tally->first_us : sched->now_us;
     job->leases++;
     job->attempts++;
+    queue_charge(&sched->queues, job, lease.charged_us, state_fill(sched, job)->count, sched->now_us);
+    queue_touch(&sched->queues, job, sched->now_us);
     if (job->state == SCHED_JOB_QUEUED) {
         job->state = SCHED_JOB_RUNNING;
         job->started_us = sched->now_us;
@@ -92,7 +98,26 @@ static bool give_ready(struct sched *sched, struct slot_model *model, struct job
     return chunk_grant_ready(sched, model, job, most);
 }
 
+/* Stored samples that this class of device shall run again. */
+static bool give_check(struct sched *sched, struct slot_model *model, struct job *job)
+{
+    struct policy_slot view = slot_policy(model->slot, model, sched->now_us);
+    struct policy_limits limits = state_limits(sched, job);
+    struct check check;
+    if (!job_check_take(job, model->slot->info.class, policy_best_batch(&view, &limits), &check))
+        return false;
+    chunk_grant(sched, model, job, check.first, check.count);
+    struct lease *lease = &model->slot->leases[model->slot->leases_count - 1];
+    lease->check = true;
+    lease->check_class = check.class;
+    job->checks_leased++;
+    return true;
+}
+
 bool chunk_give(struct sched *sched, struct slot_model *model, struct job *job)
 {
-    return give_suspect(sched, model, job) || give_ready(sched, model, job);
+    if (give_suspect(sched, model, job))
+        return true;
+    return model->slot->barred_until_us == 0 &&
+           (give_check(sched, model, job) || give_ready(sched, model, job));
 }

@@ -3,48 +3,60 @@
 
 #include "chunk.h"
 #include "endgame.h"
-#include "ensure.h"
+#include "placement.h"
+#include "pool.h"
 
 static const uint64_t LOOK_AGAIN_US = 50000;
 
-static bool loading_something(const struct slot *slot)
+struct asking {
+    struct sched *sched;
+    struct slot *slot;
+    bool gave;
+};
+
+/* A tenant at its quota may only fill up the slots that it holds already. */
+/* A tenant at its quota may only fill up the slots that it holds already. */
+static bool able(void *context, const struct queue *queue)
 {
-    for (uint32_t i = 0; i < slot->models_count; i++)
-        if (slot->models[i]->state == SLOT_MODEL_LOADING)
-            return true;
-    return false;
+    const struct asking *asking = context;
+    const struct tenant *tenant = &asking->sched->queues.tenants[queue->tenant];
+    bool full = tenant->slots_quota > 0 && tenant->slots_held >= tenant->slots_quota;
+    return pool_allows(asking->sched, asking->slot, queue->pool) &&
+           (!full || state_holds(asking->slot, queue->tenant));
 }
 
-static void load(struct sched *sched, struct slot_model *model, const struct job *job)
+static void note_declined(struct sched *sched, struct job *job)
 {
-    if (loading_something(model->slot))
+    if (job->declined || sched->declined_count == STATE_DECLINED_MAX)
         return;
-    model->state = SLOT_MODEL_LOADING;
-    model->load_job = job->id;
-    state_emit(sched, &(struct sched_action){ .type = SCHED_LOAD,
-                                              .worker = model->slot->worker,
-                                              .slot = model->slot->index,
-                                              .job = job->id });
+    job->declined = true;
+    sched->declined_jobs[sched->declined_count++] = job;
+}
+
+/* False: the slot has what it wants, or must wait for this job. */
+static bool offer(void *context, struct job *job)
+{
+    struct asking *asking = context;
+    struct sched *sched = asking->sched;
+    struct slot_model *model = slot_member(asking->slot, job->pool)->model;
+    slot_model_fix(model, job->batch_fixed);
+    if (model->state == SLOT_MODEL_UNLOADED)
+        placement_load(sched, model, job);
+    if (model->state != SLOT_MODEL_READY)
+        return true;
+    sched->declined = false;
+    asking->gave = chunk_give(sched, model, job);
+    if (sched->declined)
+        note_declined(sched, job);
+    /* An unknown curve waits for the slot to run dry, and must not be kept from it. */
+    return !asking->gave && curve_known(&model->curve);
 }
 
 static bool give(struct sched *sched, struct slot *slot)
 {
-    for (struct job *job = sched->open; job; job = job->next) {
-        if (!(job->formats & slot->info.formats))
-            continue;
-        struct slot_model *model = slot_model(slot, job->model);
-        ENSURE(model);
-        slot_model_fix(model, job->batch_fixed);
-        if (model->state == SLOT_MODEL_UNLOADED) /* also when all is leased: it may be needed for a recall */
-            load(sched, model, job);
-        if (model->state != SLOT_MODEL_READY || !job_has_work(job))
-            continue;
-        if (chunk_give(sched, model, job))
-            return true;
-        if (!curve_known(&model->curve)) /* it waits for the slot to run dry, and must not be kept from it */
-            return false;
-    }
-    return false;
+    struct asking asking = { .sched = sched, .slot = slot };
+    queue_walk(&sched->queues, sched->now_us, able, offer, &asking);
+    return asking.gave;
 }
 
 static void sit(struct sched *sched, struct slot *slot)
@@ -69,8 +81,28 @@ static void ask_all(struct sched *sched)
         while (slot_has_room(slot))
             if (!give(sched, slot))
                 break;
-        if (slot_has_room(slot))
+        if (slot_has_room(slot)) {
+            placement_idle(sched, slot);
             sit(sched, slot);
+        }
+    }
+}
+
+static bool less_urgent(const struct sched *sched, const struct lease *lease, const struct job *job)
+{
+    const struct job *other = state_find_job(sched, lease->job);
+    return other && other->priority < job->priority && !lease->blame.suspected;
+}
+
+void dispatch_preempt(struct sched *sched, const struct job *job)
+{
+    for (uint32_t i = 0; i < sched->slots_count; i++) {
+        struct slot *slot = sched->slots[i];
+        if (slot->leases_count < 2 || !pool_allows(sched, slot, job->pool))
+            continue;
+        for (uint32_t k = 1; k < slot->leases_count; k++)
+            if (less_urgent(sched, &slot->leases[k], job))
+                state_recall(sched, slot, &slot->leases[k]);
     }
 }
 
@@ -80,15 +112,15 @@ void dispatch(struct sched *sched)
         sched->look_again_us = UINT64_MAX; /* the end of the pause wakes everybody */
         return;
     }
-    sched->declined = false;
+    pool_cut_all(sched);
     ask_all(sched);
-    if (sched->declined)
-        for (struct job *job = sched->open; job; job = job->next)
-            endgame_place(sched, job);
+    for (uint32_t i = 0; i < sched->declined_count; i++) {
+        sched->declined_jobs[i]->declined = false;
+        endgame_place(sched, sched->declined_jobs[i]);
+    }
+    sched->declined_count = 0;
     endgame_recall(sched);
-    bool waiting = false;
-    for (struct job *job = sched->open; job && !waiting; job = job->next)
-        waiting = job_has_work(job);
+    bool waiting = queues_waiting(&sched->queues);
     if (!waiting || !sched->sitting_first)
         sched->look_again_us = UINT64_MAX;
     else if (sched->look_again_us <= sched->now_us || sched->look_again_us == UINT64_MAX)

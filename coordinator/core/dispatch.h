@@ -12,4 +12,8 @@
 
 void dispatch(struct sched *sched);
 
+/* The job has work: unstarted chunks of less urgent jobs, on slots that could run it, are asked back, so that
+ * it waits for one batch at most. */
+void dispatch_preempt(struct sched *sched, const struct job *job);
+
 #endif

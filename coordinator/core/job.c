@@ -2,6 +2,7 @@
 #include "job.h"
 
 #include "ensure.h"
+#include "rng.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,10 +16,16 @@ struct job *job_new(const struct sched_event *event, uint64_t now_us)
     job->samples = event->add.samples;
     job->model = event->add.model;
     job->formats = event->add.formats;
-    job->priority = event->add.priority;
+    job->priority = event->add.online ? INT32_MAX : event->add.priority;
     job->batch = event->add.batch;
     job->batch_fixed = event->add.batch_fixed;
     job->failures_max = event->add.failures_max;
+    job->tenant = event->add.tenant < SCHED_TENANTS_MAX ? event->add.tenant : 0;
+    job->deadline_us = event->add.deadline_us;
+    job->objective = event->add.objective;
+    job->memory_bytes = event->add.memory_bytes;
+    job->online = event->add.online;
+    job->verify_ppm = event->add.verify_ppm < 1000000 ? event->add.verify_ppm : 1000000;
     job->added_us = now_us;
     ranges_init(&job->ready);
     ranges_init(&job->claimed);
@@ -38,6 +45,7 @@ void job_free(struct job **job_p)
         free(job->tallies[i]);
     free(job->tallies);
     free(job->suspects);
+    free(job->checks);
     free(job);
     *job_p = NULL;
 }
@@ -54,7 +62,7 @@ uint64_t job_leased(const struct job *job)
 
 bool job_has_work(const struct job *job)
 {
-    return job_open(job) && (job->ready.samples > 0 || job->suspects_count > 0);
+    return job_open(job) && (job->ready.samples > 0 || job->suspects_count > 0 || job->checks_count > 0);
 }
 
 bool job_take(struct job *job, uint32_t count, uint64_t *first, uint32_t *taken)
@@ -159,6 +167,54 @@ bool job_suspect_take(struct job *job, uint32_t slot, uint64_t able, uint32_t mo
             job->suspects_count--;
         }
         job->suspect_samples -= suspect->count;
+        return true;
+    }
+    return false;
+}
+
+/* ---- checks of answers on another class of device ---- */
+
+void job_check_push(struct job *job, const struct check *check)
+{
+    if (job->checks_count == job->checks_capacity) {
+        job->checks_capacity = job->checks_capacity ? 2 * job->checks_capacity : 8;
+        job->checks = realloc(job->checks, job->checks_capacity * sizeof *job->checks);
+        ENSURE(job->checks);
+    }
+    job->checks[job->checks_count++] = *check;
+}
+
+/* Credit grows with every stored sample and is spent in pieces that make a batch, at a place that only the
+ * job and the samples decide. */
+void job_check_choose(struct job *job, uint64_t first, uint64_t count, uint32_t class)
+{
+    static const double PIECE = 16;
+    if (job->verify_ppm == 0)
+        return;
+    job->verify_credit += (double)count * job->verify_ppm / 1e6;
+    uint64_t left = job->samples - job->done - job->failed;
+    double enough = (double)count < PIECE ? (double)count : PIECE;
+    if (job->verify_credit < enough && (left > 0 || job->checked > 0 || job->verify_credit <= 0))
+        return;
+    uint64_t take = job->verify_credit < 1 ? 1 : (uint64_t)job->verify_credit;
+    take = take < count ? take : count;
+    job->verify_credit -= (double)take;
+    uint64_t from = first + rng_mix64(job->id * 1000003 + first) % (count - take + 1);
+    job_check_push(job, &(struct check){ .first = from, .count = (uint32_t)take, .class = class });
+}
+
+bool job_check_take(struct job *job, uint32_t class, uint32_t most, struct check *check)
+{
+    for (uint32_t i = 0; i < job->checks_count; i++) {
+        struct check *at = &job->checks[i];
+        if (at->class == class)
+            continue;
+        *check = *at;
+        check->count = at->count < most ? at->count : most;
+        at->first += check->count;
+        at->count -= check->count;
+        if (at->count == 0)
+            *at = job->checks[--job->checks_count];
         return true;
     }
     return false;

@@ -9,6 +9,7 @@
 #include "blame.h"
 #include "ranges.h"
 #include "sched.h"
+#include "treap.h"
 
 #include <stdbool.h>
 
@@ -24,13 +25,26 @@ struct job_tally {
     struct tally tally;
 };
 
+/* Stored samples that are to be run again on another class of device than the one that answered them. */
+struct check {
+    uint64_t first;
+    uint32_t count, class;
+};
+
+struct queue;
+
 struct job {
     uint64_t id, samples;
     uint32_t model, formats;
     int32_t priority;
+    uint32_t tenant, pool; /* pool: which slots could run it */
+    uint64_t deadline_us;  /* step time; 0 = none */
+    enum sched_objective objective;
+    bool online;
     uint32_t batch;       /* 0 = learned */
     uint32_t batch_fixed; /* the model's static batch axis; 0 = any */
     uint64_t failures_max;
+    uint64_t memory_bytes; /* the model's need on a device; 0 = unknown */
     enum sched_job_state state;
     struct ranges ready, claimed;
     uint64_t done, failed; /* durable */
@@ -44,8 +58,24 @@ struct job {
     uint64_t added_us, started_us, settled_us;
     struct histogram latency;
     uint32_t tallies_count, tallies_capacity;
-    struct job_tally **tallies; /* ascending by slot id */
-    struct job *next;           /* open jobs: by priority, then by id */
+    struct job_tally **tallies;  /* ascending by slot id */
+    struct job *next, *previous; /* open jobs, in no order that matters */
+
+    struct queue *queue; /* where it waits for slots; NULL = it has nothing to lease */
+    struct treap_node queue_node;
+    uint32_t level;
+    bool declined;  /* in this step */
+    double used_us; /* device time that it was charged */
+
+    uint32_t verify_ppm;
+    double verify_credit; /* samples that may be chosen next */
+    uint32_t checks_count, checks_capacity;
+    struct check *checks;                  /* to be run again; not leased yet */
+    uint64_t checks_leased;                /* leases that do */
+    double forecast_us, forecast_scale_us; /* when it came; 0 = not known then */
+    uint64_t recalls, returned, hedges, hedged_samples, lost, expired,
+        failed_batches;          /* what was done for it */
+    uint64_t checked, unchecked; /* samples that were run again; that no other class of device could */
 };
 
 /* NULL when out of memory. All samples are ready. */
@@ -55,6 +85,12 @@ void job_free(struct job **job);
 bool job_open(const struct job *job);       /* QUEUED or RUNNING */
 uint64_t job_leased(const struct job *job); /* samples in nobody's set: under lease */
 bool job_has_work(const struct job *job);   /* something could be leased now */
+
+/* Choose from the stored [first, first + count) what is to be checked on another class. */
+void job_check_choose(struct job *job, uint64_t first, uint64_t count, uint32_t class);
+void job_check_push(struct job *job, const struct check *check);
+/* Take one that this class may run, at most most samples of it. */
+bool job_check_take(struct job *job, uint32_t class, uint32_t most, struct check *check);
 
 /* Take up to count samples from the front of ready; false if there is nothing. */
 bool job_take(struct job *job, uint32_t count, uint64_t *first, uint32_t *taken);

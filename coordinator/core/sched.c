@@ -3,6 +3,9 @@
 
 #include "dispatch.h"
 #include "ensure.h"
+#include "placement.h"
+#include "pool.h"
+#include "trust.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +26,8 @@ struct sched *sched_new(const struct sched_config *config, uint64_t term)
     sched->config.lease_floor_us = config->lease_floor_us ? config->lease_floor_us : LEASE_FLOOR_US;
     sched->term = term;
     sched->attempt = term << ATTEMPT_BITS; /* so that an attempt's number is unique over all terms */
-    sched->look_again_us = UINT64_MAX;
+    sched->look_again_us = sched->bars_end_us = UINT64_MAX;
+    queues_init(&sched->queues);
     heap_init(&sched->expiry);
     return sched;
 }
@@ -42,7 +46,10 @@ void sched_free(struct sched **sched_p)
     free(sched->jobs);
     free(sched->slots);
     free(sched->workers);
+    for (uint32_t i = 0; i < sched->pools_count; i++)
+        pool_free(&sched->pools[i]);
     free(sched->pools);
+    queues_fini(&sched->queues);
     free(sched->settles);
     free(sched->outbox);
     heap_fini(&sched->expiry);
@@ -60,21 +67,16 @@ static void acknowledge(struct sched *sched, uint32_t worker, uint64_t term, uin
 
 static void open_insert(struct sched *sched, struct job *job)
 {
-    struct job **at = &sched->open;
-    while (*at &&
-           ((*at)->priority > job->priority || ((*at)->priority == job->priority && (*at)->id < job->id)))
-        at = &(*at)->next;
-    job->next = *at;
-    *at = job;
+    job->previous = sched->open_last;
+    *(job->previous ? &job->previous->next : &sched->open) = job;
+    sched->open_last = job;
 }
 
-static void open_remove(struct sched *sched, const struct job *job)
+static void open_remove(struct sched *sched, struct job *job)
 {
-    for (struct job **at = &sched->open; *at; at = &(*at)->next)
-        if (*at == job) {
-            *at = job->next;
-            return;
-        }
+    *(job->previous ? &job->previous->next : &sched->open) = job->next;
+    *(job->next ? &job->next->previous : &sched->open_last) = job->previous;
+    job->next = job->previous = NULL;
 }
 
 /* The job is over: whoever still works on it works for nothing. The loop tells the workers to forget it. */
@@ -85,7 +87,9 @@ static void drop_leases(struct sched *sched, struct job *job)
         uint32_t before = slot->leases_count;
         for (uint32_t k = slot->leases_count; k > 0; k--)
             if (slot->leases[k - 1].job == job->id) {
+                struct lease lease = slot->leases[k - 1];
                 slot_lease_drop(slot, &slot->leases[k - 1]);
+                state_lease_over(sched, slot, &lease, 0);
                 job->leases--;
             }
         if (slot->leases_count == before)
@@ -95,6 +99,8 @@ static void drop_leases(struct sched *sched, struct job *job)
         state_ask(sched, slot);
     }
     ENSURE(job->leases == 0);
+    job->checks_count = 0;
+    job->checks_leased = 0;
 }
 
 /* A worker that is told to forget a job need not answer a load that was asked for it: others ask anew. */
@@ -113,10 +119,37 @@ static void end_job(struct sched *sched, struct job *job, enum sched_job_state s
 {
     job->state = state;
     job->settled_us = sched->now_us;
+    forecast_learn(sched, job);
     open_remove(sched, job);
+    queue_leave(&sched->queues, job);
     drop_leases(sched, job);
     drop_loads(sched, job);
+    pool_leave(sched, job);
     state_emit(sched, &(struct sched_action){ .type = SCHED_JOB_STATE, .job = job->id, .state = state });
+}
+
+static bool can_check(const struct sched *sched, const struct job *job, uint32_t class)
+{
+    for (uint32_t i = 0; i < sched->slots_count; i++) {
+        const struct slot *slot = sched->slots[i];
+        const struct member *member = slot_member(slot, job->pool);
+        if (member && slot_serves(slot) && slot->info.class != class &&
+            member->model->state != SLOT_MODEL_REFUSED)
+            return true;
+    }
+    return false;
+}
+
+/* Does it wait for answers to be checked? What no other class of device can check is given up. */
+static bool checking(const struct sched *sched, struct job *job)
+{
+    for (uint32_t i = job->checks_count; i > 0; i--) {
+        if (can_check(sched, job, job->checks[i - 1].class))
+            continue;
+        job->unchecked += job->checks[i - 1].count;
+        job->checks[i - 1] = job->checks[--job->checks_count];
+    }
+    return job->checks_count > 0 || job->checks_leased > 0;
 }
 
 static void judge_job(struct sched *sched, struct job *job)
@@ -125,27 +158,64 @@ static void judge_job(struct sched *sched, struct job *job)
         return;
     if (job->failed > job->failures_max)
         end_job(sched, job, SCHED_JOB_FAILED);
-    else if (job->done + job->failed == job->samples)
+    else if (job->done + job->failed == job->samples && !checking(sched, job))
         end_job(sched, job, SCHED_JOB_COMPLETE);
+}
+
+static struct job *job_insert(struct sched *sched, const struct sched_event *event)
+{
+    uint32_t at = state_job_index(sched, event->job);
+    if (state_find_job(sched, event->job) || sched->jobs_count >= sched->config.jobs_max)
+        return NULL;
+    struct job *job = job_new(event, sched->now_us);
+    ENSURE(job);
+    if (!pool_join(sched, job, event)) {
+        job_free(&job);
+        return NULL;
+    }
+    uint32_t count = sched->jobs_count;
+    state_grow((void **)&sched->jobs, &sched->jobs_capacity, count + 1, sizeof *sched->jobs);
+    memmove(&sched->jobs[at + 1], &sched->jobs[at], (count - at) * sizeof *sched->jobs);
+    sched->jobs_count++;
+    return sched->jobs[at] = job;
+}
+
+static void job_take_out(struct sched *sched, struct job *job)
+{
+    uint32_t at = state_job_index(sched, job->id);
+    memmove(&sched->jobs[at], &sched->jobs[at + 1], (sched->jobs_count - 1 - at) * sizeof *sched->jobs);
+    sched->jobs_count--;
+    job_free(&job);
+}
+
+bool sched_suppose(struct sched *sched, uint64_t now_us, const struct sched_event *add,
+                   void (*look)(void *context, const struct sched *sched), void *context)
+{
+    ENSURE(now_us >= sched->now_us && add->type == SCHED_JOB_ADD);
+    sched->now_us = now_us;
+    struct job *job = job_insert(sched, add);
+    if (!job)
+        return false;
+    pool_cut(sched, job);
+    look(context, sched);
+    pool_leave(sched, job);
+    job_take_out(sched, job);
+    return true;
 }
 
 static void on_job_add(struct sched *sched, const struct sched_event *event)
 {
-    uint32_t at = state_job_index(sched, event->job);
-    if (state_find_job(sched, event->job) || sched->jobs_count >= sched->config.jobs_max)
+    struct job *job = job_insert(sched, event);
+    if (!job)
         return;
-    struct job *job = job_new(event, sched->now_us);
-    ENSURE(job);
-    uint32_t count = sched->jobs_count;
-    state_grow((void **)&sched->jobs, &sched->jobs_capacity, count + 1, sizeof *sched->jobs);
-    memmove(&sched->jobs[at + 1], &sched->jobs[at], (count - at) * sizeof *sched->jobs);
-    sched->jobs[at] = job;
-    sched->jobs_count++;
-    uint32_t pools = sched->pools_count;
-    state_grow((void **)&sched->pools, &pools, job->model + 1, sizeof *sched->pools);
-    sched->pools_count = pools;
     open_insert(sched, job);
     judge_job(sched, job);
+    queue_touch(&sched->queues, job, sched->now_us);
+    if (!job_open(job))
+        return;
+    forecast_remember(sched, job);
+    dispatch_preempt(sched, job);
+    placement_prefetch(sched, job);
     state_wake(sched);
 }
 
@@ -161,6 +231,7 @@ static void on_settled_range(struct sched *sched, const struct sched_event *even
         *(event->settled.failed ? &job->failed : &job->done) += count;
         first = low + count;
     }
+    queue_touch(&sched->queues, job, sched->now_us);
     judge_job(sched, job);
 }
 
@@ -171,31 +242,79 @@ static void on_job_cancel(struct sched *sched, const struct sched_event *event)
         end_job(sched, job, SCHED_JOB_CANCELLED);
 }
 
+static void on_job_change(struct sched *sched, const struct sched_event *event)
+{
+    struct job *job = state_find_job(sched, event->job);
+    if (!job || !job_open(job))
+        return;
+    queue_leave(&sched->queues, job);
+    job->priority = event->change.priority;
+    job->deadline_us = sched->pools[job->pool].deadline_us = event->change.deadline_us;
+    sched->pools[job->pool].cut_again_us = 0;
+    queue_touch(&sched->queues, job, sched->now_us);
+    dispatch_preempt(sched, job);
+    state_wake(sched);
+}
+
+static void on_tenant(struct sched *sched, const struct sched_event *event)
+{
+    if (event->tenant.tenant >= SCHED_TENANTS_MAX || !(event->tenant.weight > 0) ||
+        event->tenant.weight > 1e9)
+        return;
+    struct tenant *tenant = &sched->queues.tenants[event->tenant.tenant];
+    tenant->used_us *= event->tenant.weight / tenant->weight; /* its claim stays what it was */
+    tenant->weight = event->tenant.weight;
+    tenant->slots_quota = event->tenant.slots_quota;
+    state_wake(sched);
+}
+
 /* ---- workers ---- */
+
+static void give_back_check(struct job *job, const struct lease *lease)
+{
+    job_check_push(job, &(struct check){ lease->first, lease->count, lease->check_class });
+    job->checks_leased--;
+}
 
 static void give_back(struct sched *sched, const struct lease *lease)
 {
     struct job *job = state_find_job(sched, lease->job);
-    if (!job)
+    if (!job || lease->expired)
         return;
-    if (!lease->expired && job_open(job)) {
+    if (lease->check) {
+        give_back_check(job, lease);
+    } else if (job_open(job)) {
         if (lease->blame.suspected)
             job_suspect(job, lease->first, lease->count, &lease->blame);
         else
             job_give_back(job, lease->first, lease->first + lease->count);
     }
+    queue_touch(&sched->queues, job, sched->now_us);
 }
 
 static void lose_leases(struct sched *sched, struct slot *slot)
 {
-    for (uint32_t i = 0; i < slot->leases_count; i++) {
-        struct job *job = state_find_job(sched, slot->leases[i].job);
-        give_back(sched, &slot->leases[i]);
-        if (job)
+    while (slot->leases_count > 0) {
+        struct lease lease = slot->leases[--slot->leases_count];
+        struct job *job = state_find_job(sched, lease.job);
+        state_lease_over(sched, slot, &lease, 0);
+        give_back(sched, &lease);
+        if (job) {
             job->leases--;
+            job->lost++;
+        }
     }
-    slot->leases_count = 0;
     slot->busy_until_us = 0;
+}
+
+/* Checks that only the lost slots could have made will not be waited for. */
+static void judge_all(struct sched *sched)
+{
+    for (struct job *next, *job = sched->open; job; job = next) {
+        next = job->next;
+        if (job->verify_ppm > 0)
+            judge_job(sched, job);
+    }
 }
 
 static void on_worker_down(struct sched *sched, const struct sched_event *event)
@@ -214,6 +333,30 @@ static void on_worker_down(struct sched *sched, const struct sched_event *event)
         state_unsit(sched, slot);
         state_refresh(sched, slot);
     }
+    judge_all(sched);
+    state_wake(sched);
+}
+
+static void recall_waiting(struct sched *sched, struct slot *slot)
+{
+    for (uint32_t i = 1; i < slot->leases_count; i++)
+        state_recall(sched, slot, &slot->leases[i]);
+}
+
+static void on_drain(struct sched *sched, const struct sched_event *event, bool draining)
+{
+    if (event->worker >= sched->workers_count)
+        return;
+    const struct worker *worker = &sched->workers[event->worker];
+    for (uint32_t i = 0; i < worker->slots_count; i++) {
+        struct slot *slot = worker->slots[i];
+        slot->draining = draining;
+        if (draining)
+            recall_waiting(sched, slot);
+        state_refresh(sched, slot);
+        state_ask(sched, slot);
+    }
+    judge_all(sched);
     state_wake(sched);
 }
 
@@ -235,8 +378,11 @@ static bool make_slots(struct sched *sched, struct worker *worker, const struct 
     worker->slots = calloc(event->up.slots_count ? event->up.slots_count : 1, sizeof *worker->slots);
     ENSURE(worker->slots);
     worker->known = true;
-    for (uint32_t i = 0; i < event->up.slots_count; i++)
-        worker->slots[worker->slots_count++] = add_slot(sched, event->worker, i, &event->up.slots[i]);
+    for (uint32_t i = 0; i < event->up.slots_count; i++) {
+        struct slot *slot = add_slot(sched, event->worker, i, &event->up.slots[i]);
+        worker->slots[worker->slots_count++] = slot;
+        pool_welcome(sched, slot);
+    }
     return true;
 }
 
@@ -343,6 +489,7 @@ static uint64_t claim(struct sched *sched, struct job *job, const struct settle 
                                                   .attempt = about->attempt });
         first = low + count;
     }
+    queue_touch(&sched->queues, job, sched->now_us);
     if (kept == 0)
         acknowledge(sched, about->worker, about->term, about->attempt);
     return kept;
@@ -355,12 +502,17 @@ static void on_failure(struct sched *sched, struct job *job, const struct settle
 {
     struct tally *tally = job_tally(job, slot, true);
     tally->failed_batches++;
+    job->failed_batches++;
     tally->busy_us += event->result.run_us;
     if (lease->expired) {
         acknowledge(sched, about->worker, about->term, about->attempt);
         return;
     }
     struct blame blame = lease->blame;
+    if (!blame.suspected && event->result.failure != SCHED_MEMORY) {
+        blame.accused = slot;
+        trust_failed(sched, sched->slots[slot - 1]);
+    }
     blame_add(&blame, slot);
     if (event->result.failure == SCHED_MEMORY && lease->runs > lease->smallest) {
         job_give_back(job, lease->first, lease->first + lease->count);
@@ -374,8 +526,11 @@ static void on_failure(struct sched *sched, struct job *job, const struct settle
         job_suspect(job, lease->first, 1, &blame);
     } else {
         claim(sched, job, about, lease->first, lease->first + 1, SCHED_FAIL);
+        if (blame.accused)
+            trust_cleared(sched, sched->slots[blame.accused - 1]);
         return;
     }
+    queue_touch(&sched->queues, job, sched->now_us);
     acknowledge(sched, about->worker, about->term, about->attempt);
     state_wake(sched);
 }
@@ -401,49 +556,88 @@ static bool result_lease(const struct sched *sched, const struct slot *slot, con
            event->first < job->samples && event->count <= job->samples - event->first;
 }
 
+/* The lease that the result ends leaves its slot's window. */
+static void end_lease(struct sched *sched, struct slot *slot, struct lease *live, struct job *job,
+                      const struct sched_event *event)
+{
+    struct lease lease = *live;
+    bool oldest = live == &slot->leases[0];
+    learn(live, slot, event);
+    slot_lease_drop(slot, live);
+    state_lease_over(sched, slot, &lease, (double)event->result.run_us);
+    if (job)
+        job->leases--;
+    if (oldest && slot->leases_count > 0)
+        slot->leases[0].start_us = (double)sched->now_us;
+    if (!lease.blame.suspected && event->result.failure == SCHED_OK)
+        trust_succeeded(sched, slot);
+    slot_expect(slot, sched->now_us);
+    state_refresh(sched, slot);
+    state_ask(sched, slot);
+}
+
+/* An answer that is compared, not stored. One that failed or came too late is not asked for again. */
+static void on_check(struct sched *sched, struct job *job, const struct lease *lease,
+                     const struct sched_event *event)
+{
+    bool good = event->result.failure == SCHED_OK && !lease->expired;
+    if (good)
+        state_emit(sched, &(struct sched_action){ .type = SCHED_COMPARE,
+                                                  .job = job->id,
+                                                  .first = lease->first,
+                                                  .count = lease->count,
+                                                  .worker = event->worker,
+                                                  .slot = event->slot,
+                                                  .class = lease->check_class,
+                                                  .term = event->term,
+                                                  .attempt = event->attempt });
+    if (!lease->expired) {
+        *(good ? &job->checked : &job->unchecked) += lease->count;
+        job->checks_leased--;
+    }
+    acknowledge(sched, event->worker, event->term, event->attempt);
+    judge_job(sched, job);
+}
+
+static void take_result(struct sched *sched, struct job *job, const struct slot *slot,
+                        const struct lease *lease, const struct sched_event *event)
+{
+    struct settle about = { .worker = event->worker,
+                            .slot = slot->id,
+                            .job = job->id,
+                            .term = event->term,
+                            .attempt = event->attempt,
+                            .leased_us = lease->leased_us,
+                            .failed = event->result.failure != SCHED_OK };
+    if (lease->check) {
+        on_check(sched, job, lease, event);
+    } else if (event->result.failure != SCHED_OK) {
+        on_failure(sched, job, &about, lease, event, slot->id);
+    } else {
+        uint64_t kept = claim(sched, job, &about, lease->first, lease->first + lease->count, SCHED_STORE);
+        account(sched, job, slot, event, kept, lease->count);
+    }
+}
+
 static void on_result(struct sched *sched, const struct sched_event *event)
 {
     struct slot *slot = state_find_slot(sched, event->worker, event->slot);
     struct lease lease;
     if (!slot || !slot->up)
         return;
+    struct lease *live = slot_lease_find(slot, event->term, event->attempt);
     if (!result_lease(sched, slot, event, &lease)) {
-        if (!slot_lease_find(slot, event->term,
-                             event->attempt)) /* what it says of a live lease is nonsense: that one stands */
+        if (!live) /* what it says of a live lease is nonsense: that one stands */
             acknowledge(sched, event->worker, event->term, event->attempt);
         return;
     }
-    struct lease *live = slot_lease_find(slot, event->term, event->attempt);
     struct job *job = state_find_job(sched, lease.job);
-    if (live) {
-        bool oldest = live == &slot->leases[0];
-        learn(live, slot, event);
-        slot_lease_drop(slot, live);
-        if (job)
-            job->leases--;
-        if (oldest && slot->leases_count > 0)
-            slot->leases[0].start_us = (double)sched->now_us;
-        slot_expect(slot, sched->now_us);
-        state_refresh(sched, slot);
-        state_ask(sched, slot);
-    }
-    if (!job || !job_open(job)) {
+    if (live)
+        end_lease(sched, slot, live, job, event);
+    if (job && job_open(job))
+        take_result(sched, job, slot, &lease, event);
+    else
         acknowledge(sched, event->worker, event->term, event->attempt);
-        return;
-    }
-    struct settle about = { .worker = event->worker,
-                            .slot = slot->id,
-                            .job = job->id,
-                            .term = event->term,
-                            .attempt = event->attempt,
-                            .leased_us = lease.leased_us,
-                            .failed = event->result.failure != SCHED_OK };
-    if (event->result.failure != SCHED_OK) {
-        on_failure(sched, job, &about, &lease, event, slot->id);
-        return;
-    }
-    uint64_t kept = claim(sched, job, &about, lease.first, lease.first + lease.count, SCHED_STORE);
-    account(sched, job, slot, event, kept, lease.count);
 }
 
 /* The store says that a part of a result is durable (stored), or that it could not be what the job asked for
@@ -459,6 +653,9 @@ static void settled(struct sched *sched, const struct sched_event *event, bool s
     if (job) {
         job->settling -= event->count;
         *(settle->failed || !stored ? &job->failed : &job->done) += event->count;
+        if (!settle->failed && stored)
+            job_check_choose(job, event->first, event->count, sched->slots[settle->slot - 1]->info.class);
+        queue_touch(&sched->queues, job, sched->now_us);
         if (settle->leased_us > 0 && !settle->failed && stored)
             histogram_add(&job->latency, sched->now_us - settle->leased_us, event->count);
     }
@@ -466,8 +663,11 @@ static void settled(struct sched *sched, const struct sched_event *event, bool s
         acknowledge(sched, settle->worker, settle->term, settle->attempt);
         state_settle_free(sched, event->stored.settle);
     }
-    if (job)
-        judge_job(sched, job);
+    if (!job)
+        return;
+    judge_job(sched, job);
+    if (job->checks_count > 0)
+        state_wake(sched);
 }
 
 static void on_returned(struct sched *sched, const struct sched_event *event)
@@ -483,8 +683,11 @@ static void on_returned(struct sched *sched, const struct sched_event *event)
         struct lease copy = *lease;
         struct job *job = state_find_job(sched, copy.job);
         slot_lease_drop(slot, lease);
-        if (job)
+        state_lease_over(sched, slot, &copy, 0);
+        if (job) {
             job->leases--;
+            job->returned++;
+        }
         give_back(sched, &copy);
         slot_expect(slot, sched->now_us);
         state_refresh(sched, slot);
@@ -524,9 +727,14 @@ static void on_held(struct sched *sched, const struct sched_event *event)
                            .model = model->model,
                            .term = event->term,
                            .attempt = event->attempt,
-                           .leased_us = sched->now_us };
+                           .leased_us = sched->now_us,
+                           .tenant = job->tenant,
+                           .charged_us = curve_time_us(&model->curve, runs ? runs : count) };
+    sched->queues.tenants[job->tenant].slots_held += !state_holds(slot, job->tenant);
     slot_lease_push(slot, &lease);
     job->leases++;
+    queue_charge(&sched->queues, job, lease.charged_us, state_fill(sched, job)->count, sched->now_us);
+    queue_touch(&sched->queues, job, sched->now_us);
     slot_expect(slot, sched->now_us);
     state_refresh(sched, slot);
 }
@@ -539,15 +747,13 @@ static void expire(struct sched *sched, struct slot *slot)
 {
     for (uint32_t i = 0; i < slot->leases_count; i++) {
         struct lease *lease = &slot->leases[i];
+        struct job *job = state_find_job(sched, lease->job);
         give_back(sched, lease);
         lease->expired = true;
-        if (i > 0 && !lease->recalled)
-            state_emit(sched, &(struct sched_action){ .type = SCHED_RECALL,
-                                                      .worker = slot->worker,
-                                                      .slot = slot->index,
-                                                      .job = lease->job,
-                                                      .term = lease->term,
-                                                      .attempt = lease->attempt });
+        if (job)
+            job->expired++;
+        if (i > 0)
+            state_recall(sched, slot, lease);
         lease->recalled = true;
     }
     state_refresh(sched, slot);
@@ -559,6 +765,7 @@ static void on_time(struct sched *sched)
     for (struct heap_item *item = heap_first(&sched->expiry); item && item->key <= sched->now_us;
          item = heap_first(&sched->expiry))
         expire(sched, sched->slots[item->id - 1]);
+    trust_time(sched);
     if (sched->look_again_us <= sched->now_us)
         state_wake(sched);
 }
@@ -584,6 +791,10 @@ void sched_step(struct sched *sched, uint64_t now_us, const struct sched_event *
     case SCHED_JOB_ADD: on_job_add(sched, event); break;
     case SCHED_JOB_SETTLED_RANGE: on_settled_range(sched, event); break;
     case SCHED_JOB_CANCEL: on_job_cancel(sched, event); break;
+    case SCHED_JOB_CHANGE: on_job_change(sched, event); break;
+    case SCHED_TENANT: on_tenant(sched, event); break;
+    case SCHED_DRAIN: on_drain(sched, event, true); break;
+    case SCHED_UNDRAIN: on_drain(sched, event, false); break;
     case SCHED_LOADED: on_loaded(sched, event); break;
     case SCHED_RESULT: on_result(sched, event); break;
     case SCHED_STORED: settled(sched, event, true); break;
@@ -603,7 +814,8 @@ uint64_t sched_deadline_us(const struct sched *sched)
         return sched->now_us;
     const struct heap_item *item = heap_first(&sched->expiry);
     uint64_t expiry_us = item ? item->key : UINT64_MAX;
-    return expiry_us < sched->look_again_us ? expiry_us : sched->look_again_us;
+    uint64_t due_us = expiry_us < sched->look_again_us ? expiry_us : sched->look_again_us;
+    return due_us < sched->bars_end_us ? due_us : sched->bars_end_us;
 }
 
 void sched_job_remove(struct sched *sched, uint64_t id)
@@ -611,10 +823,7 @@ void sched_job_remove(struct sched *sched, uint64_t id)
     struct job *job = state_find_job(sched, id);
     if (!job || job_open(job))
         return;
-    uint32_t at = state_job_index(sched, id);
-    memmove(&sched->jobs[at], &sched->jobs[at + 1], (sched->jobs_count - 1 - at) * sizeof *sched->jobs);
-    sched->jobs_count--;
-    job_free(&job);
+    job_take_out(sched, job);
 }
 
 static uint64_t leases_of(const struct sched *sched, uint64_t job)
@@ -648,5 +857,6 @@ void sched_check(const struct sched *sched)
     ENSURE(settling == claimed);
     for (uint32_t i = 0; i < sched->pools_count; i++)
         fill_check(&sched->pools[i].fill);
+    queues_check(&sched->queues, sched->jobs, sched->jobs_count);
     heap_check(&sched->expiry);
 }

@@ -30,7 +30,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SCHED_SIZES_MAX = 64, SCHED_WINDOW_MAX = 64, SCHED_ACTIONS_MAX = 1024 };
+enum { SCHED_SIZES_MAX = 64, SCHED_WINDOW_MAX = 64, SCHED_ACTIONS_MAX = 1024, SCHED_TENANTS_MAX = 1024 };
 
 struct sched_config {
     uint32_t workers_max, slots_max, jobs_max; /* tables; more is refused */
@@ -39,6 +39,8 @@ struct sched_config {
     uint64_t
         lease_floor_us; /* a lease never expires sooner than this after its expected end; 0 = default 5 s */
 };
+
+struct attributes;
 
 /* What a worker says of a slot in HELLO. */
 struct sched_slot_info {
@@ -49,9 +51,21 @@ struct sched_slot_info {
     uint32_t window;                 /* chunks in flight, clamped to [2, SCHED_WINDOW_MAX] */
     double alpha_us, beta_us; /* prior; 0, 0 = none. Absurd figures (NaN, negative, infinite) are ignored */
     double load_us;           /* expected load time, 0 = unknown */
+    uint32_t class; /* the loop's number for its kind of device: answers of unlike classes may differ */
+    uint64_t memory_bytes; /* for models; 0 = unknown: any number of them fits */
+    double busy_watts;     /* <= 0 = unknown, as the price */
+    double price_per_hour;
+    const struct attributes *attributes; /* for requirements; borrowed for the step; NULL = it has none */
 };
 
 enum sched_format { SCHED_FORMAT_SYNTHETIC = 1, SCHED_FORMAT_ONNX = 2 };
+
+/* What a job's owner wants of the devices that run it. */
+enum sched_objective {
+    SCHED_FASTEST = 0,
+    SCHED_CHEAPEST, /* least money, or ... */
+    SCHED_GREENEST, /* ... least energy that meets the deadline; without one, the thriftiest slots alone */
+};
 
 /* Why a result is not an answer. */
 enum sched_failure {
@@ -68,6 +82,10 @@ enum sched_event_type {
     SCHED_JOB_ADD,
     SCHED_JOB_SETTLED_RANGE, /* recovery, right after JOB_ADD: these samples are done (or failed) already */
     SCHED_JOB_CANCEL,
+    SCHED_JOB_CHANGE, /* its priority and deadline from now on */
+    SCHED_TENANT,     /* a tenant's weight and quota; without it: weight 1, no quota */
+    SCHED_DRAIN,      /* the worker gets no new leases; what has not started is asked back */
+    SCHED_UNDRAIN,
     SCHED_LOADED, /* the answer to a SCHED_LOAD */
     SCHED_RESULT,
     SCHED_STORED,     /* the bytes of a SCHED_STORE, or the record of a SCHED_FAIL, are durable */
@@ -98,7 +116,25 @@ struct sched_event {
             uint32_t batch;        /* fixed samples per chunk, 0 = learned */
             uint32_t batch_fixed;  /* the model's static batch axis, 0 = any */
             uint64_t failures_max; /* the job fails when more samples than this failed */
+            uint32_t tenant;       /* the loop's number, below SCHED_TENANTS_MAX */
+            uint64_t deadline_us;  /* step time; 0 = none */
+            enum sched_objective objective;
+            const char *require,
+                *prefer;           /* expressions that require_parse takes; borrowed; NULL = any slot */
+            uint32_t verify_ppm;   /* this share of the samples is run again on another class of device */
+            uint64_t memory_bytes; /* the model's need on the device; 0 = unknown */
+            bool online; /* a request that somebody waits for: before all batch jobs, earliest deadline first;
+                            its STORE and FAIL are answered by STORED at once, nothing of it is on disk */
         } add;
+        struct {
+            int32_t priority;
+            uint64_t deadline_us;
+        } change;
+        struct {
+            uint32_t tenant;
+            double weight;        /* > 0 */
+            uint32_t slots_quota; /* it holds at most so many slots at a time; 0 = no quota */
+        } tenant;
         struct {
             bool failed;
         } settled;
@@ -122,14 +158,19 @@ struct sched_event {
 };
 
 enum sched_action_type {
-    SCHED_LOAD,   /* worker, slot, job: load the job's model there */
-    SCHED_LEASE,  /* worker, slot, job, first, count, attempt */
-    SCHED_RECALL, /* worker, attempt: give it back if it has not started */
-    SCHED_ACK,    /* worker, term, attempt: the worker may forget it (stored, or dropped) */
-    SCHED_STORE,  /* job, first, count, settle: write this part of the result just given, then say STORED */
+    SCHED_LOAD,     /* worker, slot, job: load the job's model there */
+    SCHED_UNLOAD,   /* worker, slot, model: its memory is needed */
+    SCHED_PREFETCH, /* worker, job: have the job's model in the cache, it is next */
+    SCHED_LEASE,    /* worker, slot, job, first, count, attempt */
+    SCHED_RECALL,   /* worker, attempt: give it back if it has not started */
+    SCHED_ACK,      /* worker, term, attempt: the worker may forget it (stored, or dropped) */
+    SCHED_STORE,    /* job, first, count, settle: write this part of the result just given, then say STORED */
     SCHED_FAIL, /* job, first, count, settle: record that these samples failed for the reason just given, then
                    STORED */
+    SCHED_COMPARE, /* job, first, count, worker, slot, class: compare this part of the result just given with
+                      what is stored of it, which a device of that class answered; no STORED */
     SCHED_JOB_STATE, /* job, state */
+    SCHED_BAR,       /* worker, slot, until_us: it failed distinct samples again and again; 0 = it is back */
 };
 
 /* The order of a job's states here; `finishing` and what follows is the loop's work. */
@@ -147,7 +188,8 @@ struct sched_action {
     uint32_t worker, slot;
     uint64_t job, first, count;
     uint64_t term, attempt;
-    uint32_t settle;
+    uint32_t settle, model, class;
+    uint64_t until_us;
     enum sched_job_state state;
 };
 
@@ -174,6 +216,11 @@ uint64_t sched_deadline_us(const struct sched *sched);
 
 /* ENSURE that all tables agree with each other. For tests: O(everything). */
 void sched_check(const struct sched *sched);
+
+/* Add a job as if, let look look (at forecasts and explanations of add->job), and take it away again: nothing
+ * of it stays. False: it could not be added. */
+bool sched_suppose(struct sched *sched, uint64_t now_us, const struct sched_event *add,
+                   void (*look)(void *context, const struct sched *sched), void *context);
 
 /* ---- looks, for views: valid until the next step
  * ----------------------------------------------------------------------- */

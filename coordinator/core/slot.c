@@ -30,6 +30,7 @@ struct slot *slot_new(uint32_t id, uint32_t worker, uint32_t index, const struct
     slot->index = index;
     slot->info = *info;
     clamp(&slot->info);
+    slot->info.attributes = slot->attributes = info->attributes ? attributes_copy(info->attributes) : NULL;
     slot->expiry = (struct heap_item){ .id = id, .index = HEAP_ABSENT };
     slot->leases = calloc(slot->info.window, sizeof *slot->leases);
     if (!slot->leases)
@@ -44,6 +45,10 @@ void slot_free(struct slot **slot)
     for (uint32_t i = 0; i < (*slot)->models_count; i++)
         free((*slot)->models[i]);
     free((*slot)->models);
+    for (uint32_t i = 0; i < (*slot)->members_count; i++)
+        free((*slot)->members[i]);
+    free((*slot)->members);
+    attributes_free(&(*slot)->attributes);
     free((*slot)->leases);
     free(*slot);
     *slot = NULL;
@@ -70,10 +75,59 @@ struct slot_model *slot_model(struct slot *slot, uint32_t model)
     if (!fresh)
         return NULL;
     *fresh = (struct slot_model){ .slot = slot, .model = model, .batch_cap = slot->info.batch_max };
-    fresh->fill.id = slot->id;
-    fresh->fill.owner = fresh;
     curve_init(&fresh->curve, slot->info.alpha_us, slot->info.beta_us);
     return models[slot->models_count++] = fresh;
+}
+
+/* ---- pools ---- */
+
+static uint32_t member_index(const struct slot *slot, uint32_t pool)
+{
+    uint32_t low = 0, high = slot->members_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (slot->members[middle]->pool < pool)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct member *slot_member(const struct slot *slot, uint32_t pool)
+{
+    uint32_t at = member_index(slot, pool);
+    return at < slot->members_count && slot->members[at]->pool == pool ? slot->members[at] : NULL;
+}
+
+struct member *slot_member_add(struct slot *slot, uint32_t pool, struct slot_model *model)
+{
+    uint32_t at = member_index(slot, pool);
+    struct member **members = realloc(slot->members, (slot->members_count + 1) * sizeof *members);
+    struct member *member = members ? calloc(1, sizeof *member) : NULL;
+    slot->members = members ? members : slot->members;
+    if (!member || !model)
+        return NULL;
+    *member = (struct member){ .pool = pool, .model = model };
+    member->fill.id = slot->id;
+    member->fill.owner = model;
+    memmove(&members[at + 1], &members[at], (slot->members_count - at) * sizeof *members);
+    slot->members_count++;
+    return members[at] = member;
+}
+
+void slot_member_remove(struct slot *slot, uint32_t pool)
+{
+    uint32_t at = member_index(slot, pool);
+    ENSURE(at < slot->members_count && slot->members[at]->pool == pool && !slot->members[at]->fill.present);
+    free(slot->members[at]);
+    slot->members_count--;
+    memmove(&slot->members[at], &slot->members[at + 1], (slot->members_count - at) * sizeof *slot->members);
+}
+
+bool slot_member_ready(const struct slot *slot, const struct member *member)
+{
+    return slot_serves(slot) && member->admitted && member->model->state == SLOT_MODEL_READY;
 }
 
 void slot_model_fix(struct slot_model *model, uint32_t batch_fixed)
@@ -113,9 +167,15 @@ struct policy_slot slot_policy(const struct slot *slot, const struct slot_model 
 
 bool slot_overdue(const struct slot *slot) { return slot->leases_count > 0 && slot->leases[0].expired; }
 
+bool slot_serves(const struct slot *slot)
+{
+    return slot->up && !slot->draining && slot->barred_until_us == 0 && !slot_overdue(slot);
+}
+
 bool slot_has_room(const struct slot *slot)
 {
-    return slot->up && !slot_overdue(slot) && slot->leases_count < slot->info.window;
+    return slot->up && !slot->draining && !slot_overdue(slot) &&
+           slot->leases_count < (slot->strikes > 2 ? 1 : slot->info.window);
 }
 
 struct lease *slot_lease_find(const struct slot *slot, uint64_t term, uint64_t attempt)
@@ -173,7 +233,6 @@ void slot_check(const struct slot *slot)
         ENSURE(slot->leases[i].smallest >= 1);
         ENSURE(slot_model_find(slot, slot->leases[i].model));
     }
-    for (uint32_t i = 0; i < slot->models_count; i++)
-        ENSURE(slot->models[i]->fill.present ==
-               (slot->up && !slot_overdue(slot) && slot->models[i]->state == SLOT_MODEL_READY));
+    for (uint32_t i = 0; i < slot->members_count; i++)
+        ENSURE(slot->members[i]->fill.present == slot_member_ready(slot, slot->members[i]));
 }

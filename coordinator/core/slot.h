@@ -4,6 +4,7 @@
 #ifndef SLOT_H
 #define SLOT_H
 
+#include "attributes.h"
 #include "blame.h"
 #include "curve.h"
 #include "fill.h"
@@ -20,31 +21,46 @@ struct lease {
     uint64_t leased_us;
     double start_us, end_us; /* expected, by the curve as it is now */
     struct blame blame;      /* where exactly this chunk failed before */
-    bool recalled;           /* asked back; the answer is on its way */
-    bool expired;            /* its samples are READY again; a late result is still welcome */
+    uint32_t tenant;
+    double charged_us; /* to its tenant and job */
+    bool check;        /* to be compared with what is stored, not to be stored; of class check_class */
+    uint32_t check_class;
+    bool recalled; /* asked back; the answer is on its way */
+    bool expired;  /* its samples are READY again; a late result is still welcome */
 };
 
 enum slot_model_state { SLOT_MODEL_UNLOADED = 0, SLOT_MODEL_LOADING, SLOT_MODEL_READY, SLOT_MODEL_REFUSED };
 
 struct slot_model {
-    struct fill_slot
-        fill; /* in the model's pool while READY and the slot is up; first, so that it is found from there */
     struct slot *slot;
     uint32_t model;
     enum slot_model_state state;
     struct curve curve;
-    uint32_t batch_cap;   /* what memory has shown; starts at batch_max */
-    uint32_t batch_fixed; /* the model's static batch axis: the one size that runs; 0 = any */
-    uint64_t ready_us;    /* step time when it was loaded */
-    uint64_t load_job;    /* while LOADING: on whose behalf; if that job ends first, no answer may come */
-    uint64_t load_us;     /* measured; 0 = not yet */
-    double best_rate;     /* samples per microsecond of the fastest batch so far; 0 = none */
+    uint32_t batch_cap;     /* what memory has shown; starts at batch_max */
+    uint32_t batch_fixed;   /* the model's static batch axis: the one size that runs; 0 = any */
+    uint64_t ready_us;      /* step time when it was loaded */
+    uint64_t load_job;      /* while LOADING: on whose behalf; if that job ends first, no answer may come */
+    uint64_t load_began_us; /* step time of the LOAD */
+    uint64_t memory_bytes;  /* while loading or loaded; 0 = unknown */
+    uint64_t used_us;       /* step time of its last lease here */
+    uint64_t load_us;       /* measured; 0 = not yet */
+    double best_rate;       /* samples per microsecond of the fastest batch so far; 0 = none */
+};
+
+/* A slot's place in a pool of slots that may run the same jobs (pool.h). */
+struct member {
+    struct fill_slot
+        fill; /* in the pool's fill while the slot could take a chunk of these jobs; its owner: model */
+    uint32_t pool;
+    struct slot_model *model;
+    bool preferred, admitted; /* admitted: the jobs' objective wants it */
 };
 
 struct slot {
     uint32_t id; /* dense over all slots ever, from 1 */
     uint32_t worker, index;
     struct sched_slot_info info;
+    struct attributes *attributes; /* info's, its own copy */
     bool up;
     uint64_t up_us, down_us; /* step times of its last coming and going */
     uint32_t leases_count;
@@ -52,6 +68,13 @@ struct slot {
     double busy_until_us; /* expected end of all leases; 0 when idle */
     uint32_t models_count;
     struct slot_model **models;
+    uint32_t members_count;
+    struct member **members; /* ascending by pool */
+    bool draining;           /* its worker gets nothing new */
+    uint32_t
+        strikes; /* chunks that failed here since one went well, and nothing shows that it was their fault */
+    uint32_t bars;             /* how often it was barred since */
+    uint64_t barred_until_us;  /* no new chunks until then; 0 = it is trusted */
     struct slot_model *latest; /* of the last lease, for looks */
     struct heap_item expiry;   /* of the oldest live lease */
     struct slot *next_asking;  /* queue of slots with room in their window */
@@ -66,6 +89,14 @@ void slot_free(struct slot **slot);
 
 /* The slot's entry for a model, made at first use; NULL when out of memory. */
 struct slot_model *slot_model(struct slot *slot, uint32_t model);
+/* Its place in a pool; NULL if it has none. */
+struct member *slot_member(const struct slot *slot, uint32_t pool);
+struct member *slot_member_add(struct slot *slot, uint32_t pool,
+                               struct slot_model *model); /* NULL: no memory */
+void slot_member_remove(struct slot *slot, uint32_t pool);
+/* Can it be counted on for new chunks of these jobs? */
+bool slot_member_ready(const struct slot *slot, const struct member *member);
+
 /* The model runs in batches of exactly this size; 0 = any. */
 void slot_model_fix(struct slot_model *model, uint32_t batch_fixed);
 
@@ -84,6 +115,9 @@ struct policy_slot slot_policy(const struct slot *slot, const struct slot_model 
 /* Its oldest lease expired and nothing came since: it gets no new ones until it answers, and nobody counts on
  * it. */
 bool slot_overdue(const struct slot *slot);
+
+/* It is here and gets new chunks: neither draining nor barred nor overdue. */
+bool slot_serves(const struct slot *slot);
 
 bool slot_has_room(const struct slot *slot);
 

@@ -51,7 +51,7 @@ struct slot *state_find_slot(const struct sched *sched, uint32_t worker, uint32_
 
 struct fill *state_fill(const struct sched *sched, const struct job *job)
 {
-    return &sched->pools[job->model].fill;
+    return &sched->pools[job->pool].fill;
 }
 
 struct policy_limits state_limits(const struct sched *sched, const struct job *job)
@@ -103,14 +103,14 @@ static void refresh_expiry(struct sched *sched, struct slot *slot)
 void state_refresh(struct sched *sched, struct slot *slot)
 {
     struct policy_limits limits = state_limits(sched, NULL);
-    for (uint32_t i = 0; i < slot->models_count; i++) {
-        struct slot_model *model = slot->models[i];
-        struct fill *fill = &sched->pools[model->model].fill;
-        if (slot->up && !slot_overdue(slot) && model->state == SLOT_MODEL_READY) {
-            struct policy_slot view = slot_policy(slot, model, 0);
-            fill_set(fill, &model->fill, slot->busy_until_us, policy_rate(&view, &limits));
+    for (uint32_t i = 0; i < slot->members_count; i++) {
+        struct member *member = slot->members[i];
+        struct fill *fill = &sched->pools[member->pool].fill;
+        if (slot_member_ready(slot, member)) {
+            struct policy_slot view = slot_policy(slot, member->model, 0);
+            fill_set(fill, &member->fill, slot->busy_until_us, policy_rate(&view, &limits));
         } else {
-            fill_remove(fill, &model->fill);
+            fill_remove(fill, &member->fill);
         }
     }
     refresh_expiry(sched, slot);
@@ -142,6 +142,37 @@ void state_wake(struct sched *sched)
 {
     while (sched->sitting_first)
         state_ask(sched, sched->sitting_first);
+}
+
+void state_recall(struct sched *sched, struct slot *slot, struct lease *lease)
+{
+    if (lease->recalled)
+        return;
+    struct job *job = state_find_job(sched, lease->job);
+    if (job)
+        job->recalls++;
+    lease->recalled = true;
+    state_emit(sched, &(struct sched_action){ .type = SCHED_RECALL,
+                                              .worker = slot->worker,
+                                              .slot = slot->index,
+                                              .job = lease->job,
+                                              .term = lease->term,
+                                              .attempt = lease->attempt });
+}
+
+bool state_holds(const struct slot *slot, uint32_t tenant)
+{
+    for (uint32_t i = 0; i < slot->leases_count; i++)
+        if (slot->leases[i].tenant == tenant)
+            return true;
+    return false;
+}
+
+void state_lease_over(struct sched *sched, const struct slot *slot, const struct lease *lease, double run_us)
+{
+    struct tenant *tenant = &sched->queues.tenants[lease->tenant];
+    queue_correct(&sched->queues, lease->tenant, run_us - lease->charged_us);
+    tenant->slots_held -= !state_holds(slot, lease->tenant);
 }
 
 /* ---- settling ---- */

@@ -2,7 +2,7 @@
 /* state - the scheduler's tables, shared by its three files: sched (events), dispatch (decisions), look
  * (views). Pure, private.
  *
- *      workers[] --> slots[] --> slot_model[] --(while READY)--> pools[model].fill    which slots could run
+ *      workers[] --> slots[] --> members[] --(while it could serve)--> pools[].fill    which slots could run
  * the model, by start jobs[] (by id), open (by priority)                        settles[]            claimed
  * results on their way to the disk asking: slots with room to be looked at now               sitting: looked
  * at, nothing for them expiry: per slot, its oldest lease                        outbox: actions not yet
@@ -12,7 +12,11 @@
 
 #include "heap.h"
 #include "job.h"
+#include "queue.h"
+#include "require.h"
 #include "slot.h"
+
+enum { STATE_DECLINED_MAX = 64 };
 
 struct worker {
     bool known, up;
@@ -20,7 +24,15 @@ struct worker {
     struct slot **slots;
 };
 
+/* pool.h */
 struct pool {
+    bool used;
+    uint32_t model, formats;
+    uint64_t owner; /* the one job that it is for; 0 = all of its model with this requirement */
+    struct require *require, *prefer; /* NULL = none */
+    enum sched_objective objective;
+    uint64_t deadline_us, cut_again_us;
+    uint64_t open; /* jobs */
     struct fill fill;
 };
 
@@ -35,22 +47,35 @@ struct settle {
     bool failed;
 };
 
+enum { FORECASTS_KEPT = 256, FORECASTS_LEAST = 20, FORECASTS_SLOTS_MAX = 4096 };
+
+/* How wrong the forecasts of the last jobs were: (end - forecast) / scale, each made when the job came. */
+struct forecasts {
+    uint32_t count, next;
+    double scores[FORECASTS_KEPT];
+};
+
 struct sched {
     struct sched_config config;
     uint64_t term, attempt, now_us;
-    bool paused, declined;  /* declined: a slot was turned down in this step */
+    bool paused, declined;  /* declined: the slot that was just asked was turned down */
+    uint64_t bars_end_us;   /* the first slot's bar ends then */
     uint64_t look_again_us; /* sitting slots are asked again then */
 
     uint32_t workers_count;
     struct worker *workers; /* by worker number */
     uint32_t slots_count;
     struct slot **slots; /* by id - 1 */
-    uint32_t pools_count;
-    struct pool *pools; /* by model number */
+    uint32_t pools_count, pools_capacity;
+    struct pool *pools;
 
     uint32_t jobs_count, jobs_capacity;
-    struct job **jobs; /* ascending by id */
-    struct job *open;  /* by priority, then id */
+    struct job **jobs;            /* ascending by id */
+    struct job *open, *open_last; /* not over yet */
+    struct forecasts forecasts;
+    uint32_t declined_count;
+    struct job *declined_jobs[STATE_DECLINED_MAX]; /* some slot with room was turned down in this step */
+    struct queues queues;                          /* those that have something to lease */
 
     uint32_t settles_count, settles_free; /* settles_free: 1-based index of the first free one, 0 = none */
     struct settle *settles;
@@ -84,6 +109,20 @@ void state_refresh(struct sched *sched,
 void state_ask(struct sched *sched, struct slot *slot); /* it may have room: look at it in this step */
 void state_unsit(struct sched *sched, struct slot *slot);
 void state_wake(struct sched *sched); /* there is more work: look at all that sit */
+
+/* forecast.h, for the tables: make one; note it when the job comes; learn from how it ended. */
+struct forecast;
+void forecast_make(const struct sched *sched, const struct job *job, struct forecast *forecast,
+                   double *scale_us);
+void forecast_remember(struct sched *sched, struct job *job);
+void forecast_learn(struct sched *sched, const struct job *job);
+
+void state_recall(struct sched *sched, struct slot *slot, struct lease *lease); /* once is enough */
+
+/* A lease is out of its slot's window: its tenant holds the slot no longer, and pays for run_us, not for what
+ * was expected. */
+void state_lease_over(struct sched *sched, const struct slot *slot, const struct lease *lease, double run_us);
+bool state_holds(const struct slot *slot, uint32_t tenant); /* one of its leases is the tenant's */
 
 uint32_t state_settle_new(struct sched *sched, const struct settle *settle);
 void state_settle_free(struct sched *sched, uint32_t at);
