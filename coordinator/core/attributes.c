@@ -138,7 +138,7 @@ void attribute_type_nearest(const char *name, size_t name_size, char *text, size
     text[0] = 0;
     if (name_size >= ATTRIBUTE_NAME_MAX)
         return;
-    uint32_t limit = 2 + (uint32_t)name_size / 5, found = 0;
+    uint32_t limit = 2 + (uint32_t)name_size / 8, found = 0;
     for (uint32_t apart = 0; apart <= limit; apart++)
         for (uint32_t i = 0; i < TYPES_COUNT && found < NEAREST_MAX; i++) {
             if (unlike(name, name_size, types[i].name) != apart)
