@@ -144,7 +144,8 @@ void attribute_type_nearest(const char *name, size_t name_size, char *text, size
             if (unlike(name, name_size, types[i].name) != apart)
                 continue;
             size_t used = strlen(text);
-            snprintf(text + used, size - used, "%s%s", found++ ? ", " : "", types[i].name);
+            snprintf(text + used, size - used, "%s%s", found ? ", " : "", types[i].name);
+            limit = found++ ? limit : least(limit, apart + 1);
         }
 }
 
@@ -237,7 +238,7 @@ static struct attribute_entry *draft(struct attributes_builder *builder, const c
         if (is_same_name(builder, &builder->at[i], type, name, name_size))
             return NULL;
     struct attribute_entry *entry = &builder->at[builder->count];
-    *entry = (struct attribute_entry){ .type = type, .dimension = (uint32_t)types[type].dimension };
+    *entry = (struct attribute_entry){ .type = (uint8_t)type, .dimension = (uint8_t)types[type].dimension };
     return entry;
 }
 
@@ -495,7 +496,7 @@ size_t attributes_bytes(const struct attributes *attributes) { return attributes
 
 /* ---- looking ---- */
 
-uint32_t attributes_count(const struct attributes *attributes) { return attributes->count; }
+uint32_t attributes_count(const struct attributes *attributes) { return attributes ? attributes->count : 0; }
 
 static const char *text_of(const struct attributes *attributes)
 {
@@ -523,7 +524,7 @@ void attributes_at(const struct attributes *attributes, uint32_t index, struct a
 bool attributes_find(const struct attributes *attributes, uint32_t type, const char *name, size_t name_size,
                      struct attribute *attribute)
 {
-    if (type < TYPE_LABEL && attributes->at[type] == 0)
+    if (!attributes || (type < TYPE_LABEL && attributes->at[type] == 0))
         return false;
     if (type < TYPE_LABEL) {
         attributes_at(attributes, attributes->at[type] - 1u, attribute);

@@ -79,12 +79,10 @@ bool attribute_is_word(const char *text, size_t size);
  * name is not known or of another kind, was given before, the value is absurd (NaN, infinite, negative,
  * empty) or there is no room: a lying or odd worker then simply lacks the attribute. Longer texts are cut. */
 struct attribute_entry {
-    uint32_t type;
-    uint32_t name, name_size; /* offsets are into the text that goes with it; name: of labels */
-    uint32_t text, size;
-    uint32_t dimension, is_number;
-    struct version version;
     double number;
+    uint16_t name, text; /* offsets in the text that goes with it; name: of labels */
+    uint16_t size;
+    uint8_t type, name_size, dimension, is_number;
 };
 
 struct attributes_builder {
@@ -114,7 +112,7 @@ bool attributes_equal(const struct attributes *a, const struct attributes *b);
 uint64_t attributes_hash(const struct attributes *attributes); /* the same on every machine */
 size_t attributes_bytes(const struct attributes *attributes);  /* of the whole block */
 
-/* ---- looking ---- */
+/* ---- looking: NULL has no attributes ---- */
 
 /* One value. Texts point into the block and are ended by a zero. */
 struct attribute {

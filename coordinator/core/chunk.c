@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "chunk.h"
 
+#include "endgame.h"
 #include "ensure.h"
+
+static const int RUNS = 16;
 
 void chunk_grant(struct sched *sched, struct slot_model *model, struct job *job, uint64_t first,
                  uint32_t count)
@@ -45,15 +48,43 @@ void chunk_grant(struct sched *sched, struct slot_model *model, struct job *job,
                                               .job = job->id,
                                               .first = first,
                                               .count = count,
+                                              .model = lease.model,
                                               .term = lease.term,
                                               .attempt = lease.attempt });
+}
+
+/* How well would a chunk of most be cut from a run of that length? The larger the better. What was given back
+ * lies in small pieces: a slot should not waste a large batch on a small piece, nor leave crumbs that cost
+ * somebody a batch each. */
+static uint64_t fitness(uint64_t length, uint32_t most)
+{
+    if (length >= most)
+        return length == most ? UINT64_MAX
+                              : (UINT64_MAX >> 1) - length; /* the shortest: keep the long ones whole */
+    return length * 2 >= most ? (UINT64_MAX >> 1) + length : length;
+}
+
+static bool take(struct job *job, uint32_t most, uint64_t *first, uint32_t *count)
+{
+    uint64_t from = 0, low, high, best = 0;
+    for (int seen = 0; seen < RUNS && ranges_next(&job->ready, from, &low, &high); seen++) {
+        if (fitness(high - low, most) > best) {
+            best = fitness(high - low, most);
+            *first = low;
+            *count = high - low < most ? (uint32_t)(high - low) : most;
+        }
+        from = high;
+    }
+    if (best > 0)
+        ranges_remove(&job->ready, *first, *first + *count);
+    return best > 0;
 }
 
 bool chunk_grant_ready(struct sched *sched, struct slot_model *model, struct job *job, uint32_t most)
 {
     uint64_t first;
     uint32_t count;
-    if (!job_take(job, most, &first, &count))
+    if (!take(job, most, &first, &count))
         return false;
     chunk_grant(sched, model, job, first, count);
     return true;
@@ -70,27 +101,22 @@ static bool give_suspect(struct sched *sched, struct slot_model *model, struct j
     return true;
 }
 
-/* A slot that has shown nothing is tried with the smallest batch, one at a time: that is how it gets known.
- */
-static bool probe(struct sched *sched, struct slot_model *model, struct job *job)
-{
-    struct policy_slot view = slot_policy(model->slot, model, sched->now_us);
-    struct policy_limits limits = state_limits(sched, job);
-    return model->slot->leases_count == 0 &&
-           chunk_grant_ready(sched, model, job, policy_best_batch(&view, &limits));
-}
-
 static bool give_ready(struct sched *sched, struct slot_model *model, struct job *job)
 {
     if (job->ready.samples == 0)
         return false;
-    if (!curve_known(&model->curve))
-        return probe(sched, model, job);
     struct policy_slot view = slot_policy(model->slot, model, sched->now_us);
     struct policy_limits limits = state_limits(sched, job);
+    /* one batch at a time while each one's time decides the size of the next */
+    if (model->slot->leases_count > 0 && policy_exploring(&view, &limits))
+        return false;
+    if (!curve_known(&model->curve))
+        return chunk_grant_ready(sched, model, job, policy_best_batch(&view, &limits));
     double finish_us =
         fill_finish_us(state_fill(sched, job), (double)sched->now_us, (double)job->ready.samples);
     uint32_t most = policy_chunk(&view, &limits, job->ready.samples, finish_us);
+    if (most < policy_best_batch(&view, &limits))
+        most = policy_chunk(&view, &limits, job->ready.samples, endgame_finish_us(sched, job, finish_us));
     if (most == 0) {
         sched->declined = true;
         return false;

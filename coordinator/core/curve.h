@@ -19,7 +19,10 @@ struct curve {
     uint64_t batches;           /* observed */
     uint64_t batch_tried;       /* the largest batch that ran */
     bool prior;                 /* alpha and beta came from outside and nothing contradicts them yet */
-    double w, wb, wt, wbb, wbt; /* weighted sums of 1, b, t, b*b, b*t */
+    double w, wb, wt, wbb, wbt; /* weighted sums of 1, b, t, b*b, b*t; t at scale 1 */
+    double up, down;            /* CUSUM of slower and of faster than predicted, in standard deviations */
+    uint64_t alert;             /* batches for which a second change is believed sooner */
+    double recent;              /* measured over predicted at scale 1 since both stood at 0; 0 = they do */
 };
 
 /* alpha and beta both 0 (or absurd) = nothing known: then one sample is guessed to take 10 ms. */

@@ -7,6 +7,9 @@
 #include "pool.h"
 
 static const uint64_t LOOK_AGAIN_US = 50000;
+static const uint64_t ONLINE_HOLD_US = 10000000; /* batches stay short so long after the last request */
+static const double ONLINE_SHARE = 0.5; /* of a request's time that it may wait for the batch before it */
+static const double ONLINE_LEAST_US = 1000;
 
 struct asking {
     struct sched *sched;
@@ -64,6 +67,7 @@ static void sit(struct sched *sched, struct slot *slot)
     if (slot->sitting)
         return;
     slot->sitting = true;
+    sched->sitting_count++;
     slot->next_sitting = NULL;
     slot->previous_sitting = sched->sitting_last;
     *(sched->sitting_last ? &sched->sitting_last->next_sitting : &sched->sitting_first) = slot;
@@ -103,6 +107,25 @@ void dispatch_preempt(struct sched *sched, const struct job *job)
         for (uint32_t k = 1; k < slot->leases_count; k++)
             if (less_urgent(sched, &slot->leases[k], job))
                 state_recall(sched, slot, &slot->leases[k]);
+    }
+}
+
+void dispatch_cap(struct sched *sched, const struct job *online)
+{
+    double slack = online->deadline_us > sched->now_us ? (double)(online->deadline_us - sched->now_us) : 0;
+    double cap = slack * ONLINE_SHARE;
+    cap = cap < ONLINE_LEAST_US ? ONLINE_LEAST_US : cap;
+    for (uint32_t i = 0; i < sched->slots_count; i++) {
+        struct slot *slot = sched->slots[i];
+        const struct member *member = slot_member(slot, online->pool);
+        if (!member || member->model->state != SLOT_MODEL_READY)
+            continue;
+        bool fresh = slot->online_until_us <= sched->now_us || cap < slot->online_cap_us;
+        slot->online_until_us = sched->now_us + ONLINE_HOLD_US;
+        if (!fresh)
+            continue;
+        slot->online_cap_us = cap;
+        state_refresh(sched, slot);
     }
 }
 

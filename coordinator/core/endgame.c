@@ -11,6 +11,66 @@ static const double RECALL_GAIN =
     0.9; /* the chunk must end in less than this share of the time it has left */
 static const double RECALL_TRIP_US = 2000.0;
 
+/* ---- when will it end ---- */
+
+struct party {
+    uint32_t count;
+    struct {
+        struct policy_slot view;
+        uint32_t best;
+    } at[ENDGAME_SLOTS];
+    double longest_us; /* batch */
+};
+
+static void gather(const struct sched *sched, const struct job *job, struct party *party)
+{
+    struct policy_limits limits = state_limits(sched, job);
+    const struct fill *fill = state_fill(sched, job);
+    party->count = 0;
+    party->longest_us = 0;
+    for (struct fill_slot *at = fill_first(fill); at && party->count < ENDGAME_SLOTS;
+         at = fill_next(fill, at)) {
+        struct slot_model *model = at->owner;
+        struct policy_slot view = slot_policy(model->slot, model, sched->now_us);
+        uint32_t best = policy_best_batch(&view, &limits);
+        double batch_us = policy_batch_us(&view, best);
+        party->at[party->count].view = view;
+        party->at[party->count].best = best;
+        party->count++;
+        party->longest_us = batch_us > party->longest_us ? batch_us : party->longest_us;
+    }
+}
+
+static bool enough(const struct party *party, double finish_us, uint64_t samples)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < party->count && sum < samples; i++)
+        sum += policy_most(&party->at[i].view, party->at[i].best, finish_us);
+    return sum >= samples;
+}
+
+/* By bisection: no slot needs more than one batch longer than as a fluid. */
+static double level_us(const struct party *party, double fluid_us, uint64_t samples)
+{
+    double low = fluid_us, high = fluid_us + party->longest_us;
+    for (int i = 0; i < 20 && !enough(party, high, samples); i++)
+        high += party->longest_us; /* not as fast as the pool says: the job has its own batch */
+    for (int i = 0; i < 24; i++) {
+        double middle = (low + high) / 2;
+        *(enough(party, middle, samples) ? &high : &low) = middle;
+    }
+    return high;
+}
+
+double endgame_finish_us(const struct sched *sched, const struct job *job, double fluid_us)
+{
+    if (state_fill(sched, job)->count > ENDGAME_SLOTS || fluid_us >= FILL_NEVER)
+        return fluid_us;
+    struct party party;
+    gather(sched, job, &party);
+    return level_us(&party, fluid_us, job->ready.samples);
+}
+
 /* ---- what fits nowhere
  * ------------------------------------------------------------------------------------------------- */
 
@@ -37,6 +97,8 @@ static struct slot_model *earliest(const struct sched *sched, const struct job *
 
 void endgame_place(struct sched *sched, struct job *job)
 {
+    if (state_fill(sched, job)->count <= ENDGAME_SLOTS)
+        return; /* the level finish time has a slot for every sample */
     while (job->ready.samples > 0) {
         struct slot_model *model = earliest(sched, job);
         if (!model || !slot_has_room(model->slot) ||
@@ -51,44 +113,51 @@ void endgame_place(struct sched *sched, struct job *job)
 
 /* ---- recall ---- */
 
-/* When would both end if the victim's unstarted chunk were split between them by their rates? */
-static double shared_end_us(const struct sched *sched, const struct slot_model *thief,
-                            const struct lease *lease, const struct slot_model *victim)
+/* When would it all end if this lease's samples were ready again? */
+static double without_us(const struct sched *sched, const struct job *job, struct fill_slot *victim,
+                         const struct lease *lease)
 {
-    struct policy_limits limits = state_limits(sched, NULL);
-    struct policy_slot view = slot_policy(thief->slot, thief, sched->now_us);
-    double start = view.start_us + RECALL_TRIP_US, rate = policy_rate(&view, &limits);
-    double alpha = thief->curve.scale * thief->curve.alpha_us;
-    double alone = start + alpha + lease->count / rate;
-    struct policy_slot other = slot_policy(victim->slot, victim, sched->now_us);
-    double other_rate = policy_rate(&other, &limits);
-    double shared =
-        (lease->count + rate * (start + alpha) + other_rate * lease->start_us) / (rate + other_rate);
-    return shared > lease->start_us ? shared : alone;
+    struct fill *fill = state_fill(sched, job);
+    const struct slot_model *model = victim->owner;
+    double start_us = victim->start_us, rate = victim->rate, now = (double)sched->now_us;
+    uint64_t samples = job->ready.samples + lease->count;
+    fill_set(fill, victim, lease->start_us, rate);
+    double end_us = fill_finish_us(fill, now + RECALL_TRIP_US, (double)samples);
+    fill_set(fill, victim, start_us, rate);
+    if (end_us >= lease->end_us || fill->count > ENDGAME_SLOTS)
+        return end_us;
+    struct party party;
+    gather(sched, job, &party);
+    for (uint32_t i = 0; i < party.count; i++) {
+        struct policy_slot *view = &party.at[i].view;
+        if (view->curve == &model->curve)
+            view->start_us = lease->start_us;
+        if (view->start_us < now + RECALL_TRIP_US)
+            view->start_us = now + RECALL_TRIP_US;
+    }
+    return level_us(&party, end_us, samples);
 }
 
-static bool recall_for(struct sched *sched, const struct slot_model *thief, const struct job *job)
+static bool recall_for(struct sched *sched, struct job *job)
 {
     const struct fill *fill = state_fill(sched, job);
+    double now = (double)sched->now_us;
     int seen = 0;
     for (struct fill_slot *at = fill_last(fill); at && seen < VICTIMS; at = fill_previous(fill, at), seen++) {
-        const struct slot_model *victim = at->owner;
+        struct slot_model *victim = at->owner;
         struct slot *slot = victim->slot;
-        if (slot == thief->slot || slot->leases_count < 2)
+        if (slot->leases_count < 2)
             continue;
         struct lease *lease = &slot->leases[slot->leases_count - 1];
-        double now = (double)sched->now_us, left_us = lease->end_us - now;
-        if (lease->recalled || lease->expired || lease->job != job->id || left_us < RECALL_MIN_US)
+        double left_us = lease->end_us - now;
+        if (left_us < RECALL_MIN_US)
+            return false;
+        if (lease->recalled || lease->expired || lease->blame.suspected || lease->job != job->id ||
+            lease->start_us < now + RECALL_TRIP_US)
             continue;
-        if (shared_end_us(sched, thief, lease, victim) - now > RECALL_GAIN * left_us)
+        if (without_us(sched, job, at, lease) - now > RECALL_GAIN * left_us)
             continue;
-        lease->recalled = true;
-        state_emit(sched, &(struct sched_action){ .type = SCHED_RECALL,
-                                                  .worker = slot->worker,
-                                                  .slot = slot->index,
-                                                  .job = lease->job,
-                                                  .term = lease->term,
-                                                  .attempt = lease->attempt });
+        state_recall(sched, slot, lease);
         return true;
     }
     return false;
@@ -102,11 +171,11 @@ void endgame_recall(struct sched *sched)
         if (slot->leases_count > 0 || !slot_has_room(slot))
             continue;
         for (struct job *job = sched->open; job; job = job->next) {
-            const struct slot_model *thief = slot_model_find(slot, job->model);
+            const struct slot_model *thief = state_model(job, slot);
             if (job->ready.samples > 0 || job->leases == 0 || !thief || thief->state != SLOT_MODEL_READY)
                 continue;
-            if (!curve_known(&thief->curve) || recall_for(sched, thief, job))
-                break;
+            if (!curve_known(&thief->curve) || recall_for(sched, job))
+                return;
         }
     }
 }

@@ -9,6 +9,13 @@
 
 #include "state.h"
 
+/* When the samples of the job that are ready will have ended if all goes as expected: at least fluid_us, the
+ * water-filling's answer. A fluid fits into any vessel, batches do not: here each slot runs whole batches and
+ * a shorter one at the end, where it fits. Counts slot by slot in pools of up to ENDGAME_SLOTS; larger ones
+ * are near enough to a fluid. */
+double endgame_finish_us(const struct sched *sched, const struct job *job, double fluid_us);
+enum { ENDGAME_SLOTS = 256 };
+
 void endgame_place(struct sched *sched, struct job *job);
 void endgame_recall(struct sched *sched);
 

@@ -10,7 +10,9 @@
 
 static const double PRIOR_LOW = -1.5, PRIOR_HIGH = 4.0; /* in units of the scale, until jobs have ended */
 static const double FLOOR_US = 2000;                    /* messages and commits: no forecast is nearer */
-static const double CHUNK_SHARE = 0.3; /* of a chunk by which the end of a job is not level */
+static const double CHUNK_SHARE = 0.3;  /* of a chunk by which the end of a job is not level */
+static const double OTHERS_SHARE = 0.3; /* other jobs are not fluid, either */
+static const double NEWS_SHARE = 0.03;  /* and new ones come, and slots go */
 static const uint32_t JOBS_LOOKED_AT = 256;
 static const double UNKNOWN_ERROR = 0.25;
 
@@ -130,7 +132,7 @@ static double others_us(const struct sched *sched, const struct job *job, double
 /* ---- the interval ---- */
 
 /* By how much the estimate may be off, as far as curves and chunks tell: one unit of the interval. */
-static double scale_us(const struct plan *plan, double now)
+static double scale_us(const struct plan *plan, double now, double others)
 {
     double variance = 0, chunk = 0, rate = 0;
     for (uint32_t i = 0; i < plan->count; i++) {
@@ -146,7 +148,8 @@ static double scale_us(const struct plan *plan, double now)
     }
     double spread = sqrt(variance) * (plan->finish_us - now),
            uneven = rate > 0 ? CHUNK_SHARE * chunk / rate : 0;
-    return sqrt(spread * spread + uneven * uneven + FLOOR_US * FLOOR_US);
+    double queue = OTHERS_SHARE * others, news = NEWS_SHARE * (plan->finish_us - now);
+    return sqrt(spread * spread + uneven * uneven + queue * queue + news * news + FLOOR_US * FLOOR_US);
 }
 
 static int ascending(const void *a, const void *b)
@@ -212,8 +215,8 @@ void forecast_make(const struct sched *sched, const struct job *job, struct fore
     *scale = 0;
     plan_make(sched, job, &plan);
     if (plan.finish_us < FILL_NEVER / 2 && (plan.count > 0 || plan.samples <= 0)) {
-        double done = plan.finish_us + others_us(sched, job, plan.finish_us - now);
-        *scale = scale_us(&plan, now);
+        double others = others_us(sched, job, plan.finish_us - now), done = plan.finish_us + others;
+        *scale = scale_us(&plan, now, others);
         interval(&sched->forecasts, &low, &high);
         *forecast = (struct forecast){ .known = true,
                                        .done_us = as_us(done, now),

@@ -7,6 +7,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void set_variants(struct job *job, const struct sched_event *event)
+{
+    job->variants_count =
+        event->add.variants_count < SCHED_VARIANTS_MAX ? event->add.variants_count : SCHED_VARIANTS_MAX;
+    memcpy(job->variants, event->add.variants, sizeof job->variants);
+    if (job->variants_count == 0)
+        job->variants[job->variants_count++] = (struct sched_variant){
+            .model = event->add.model, .formats = event->add.formats, .memory_bytes = event->add.memory_bytes
+        };
+    for (uint32_t i = 0; i < job->variants_count; i++)
+        job->formats |= job->variants[i].formats;
+}
+
 struct job *job_new(const struct sched_event *event, uint64_t now_us)
 {
     struct job *job = calloc(1, sizeof *job);
@@ -14,8 +27,7 @@ struct job *job_new(const struct sched_event *event, uint64_t now_us)
         return NULL;
     job->id = event->job;
     job->samples = event->add.samples;
-    job->model = event->add.model;
-    job->formats = event->add.formats;
+    set_variants(job, event);
     job->priority = event->add.online ? INT32_MAX : event->add.priority;
     job->batch = event->add.batch;
     job->batch_fixed = event->add.batch_fixed;
@@ -23,7 +35,6 @@ struct job *job_new(const struct sched_event *event, uint64_t now_us)
     job->tenant = event->add.tenant < SCHED_TENANTS_MAX ? event->add.tenant : 0;
     job->deadline_us = event->add.deadline_us;
     job->objective = event->add.objective;
-    job->memory_bytes = event->add.memory_bytes;
     job->online = event->add.online;
     job->verify_ppm = event->add.verify_ppm < 1000000 ? event->add.verify_ppm : 1000000;
     job->added_us = now_us;

@@ -35,7 +35,9 @@ struct queue;
 
 struct job {
     uint64_t id, samples;
-    uint32_t model, formats;
+    uint32_t variants_count;
+    struct sched_variant variants[SCHED_VARIANTS_MAX]; /* the best first */
+    uint32_t formats; /* of all of them */
     int32_t priority;
     uint32_t tenant, pool; /* pool: which slots could run it */
     uint64_t deadline_us;  /* step time; 0 = none */
@@ -44,7 +46,6 @@ struct job {
     uint32_t batch;       /* 0 = learned */
     uint32_t batch_fixed; /* the model's static batch axis; 0 = any */
     uint64_t failures_max;
-    uint64_t memory_bytes; /* the model's need on a device; 0 = unknown */
     enum sched_job_state state;
     struct ranges ready, claimed;
     uint64_t done, failed; /* durable */

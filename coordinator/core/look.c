@@ -9,7 +9,7 @@ static void count_slots(const struct sched *sched, const struct job *job, struct
 {
     for (uint32_t i = 0; i < sched->slots_count; i++) {
         const struct slot *slot = sched->slots[i];
-        const struct slot_model *model = slot_model_find(slot, job->model);
+        const struct slot_model *model = state_model(job, slot);
         if (!slot->up || !(slot->info.formats & job->formats))
             continue;
         look->slots_able += !model || model->state != SLOT_MODEL_REFUSED;
@@ -61,7 +61,7 @@ static uint32_t parts_of(const struct sched *sched, const struct job *job, struc
     uint32_t count = 0;
     for (uint32_t i = 0; i < job->tallies_count; i++) {
         const struct slot *slot = sched->slots[job->tallies[i]->slot - 1];
-        const struct slot_model *model = slot_model_find(slot, job->model);
+        const struct slot_model *model = state_model(job, slot);
         if (!model || model->curve.batches == 0)
             continue;
         double added = (double)job->added_us, up = (double)slot->up_us, down = (double)slot->down_us;
@@ -141,7 +141,7 @@ bool sched_slot_look(const struct sched *sched, uint32_t worker, uint32_t index,
         return false;
     *look = (struct sched_slot_look){ .up = slot->up,
                                       .in_flight = slot->leases_count,
-                                      .window = slot->info.window,
+                                      .window = slot->window.size,
                                       .busy_until_us =
                                           slot->busy_until_us > 0 ? (uint64_t)slot->busy_until_us : 0 };
     const struct slot_model *model = slot->latest;

@@ -89,19 +89,31 @@ static bool make_room(struct sched *sched, struct slot *slot, uint64_t bytes)
 
 /* ---- loads ---- */
 
+static uint64_t need(const struct job *job, uint32_t model)
+{
+    for (uint32_t i = 0; i < job->variants_count; i++)
+        if (job->variants[i].model == model)
+            return job->variants[i].memory_bytes;
+    return 0;
+}
+
 void placement_load(struct sched *sched, struct slot_model *model, const struct job *job)
 {
     struct slot *slot = model->slot;
+    uint64_t bytes = need(job, model->model);
     if (loading_something(slot) || slot->barred_until_us > 0 || !placement_worth(sched, model, job) ||
-        !make_room(sched, slot, job->memory_bytes))
+        !make_room(sched, slot, bytes))
         return;
     model->state = SLOT_MODEL_LOADING;
     model->load_job = job->id;
-    model->memory_bytes = job->memory_bytes;
+    model->memory_bytes = bytes;
     model->used_us = model->load_began_us = sched->now_us;
     state_refresh(sched, slot);
-    state_emit(sched, &(struct sched_action){
-                          .type = SCHED_LOAD, .worker = slot->worker, .slot = slot->index, .job = job->id });
+    state_emit(sched, &(struct sched_action){ .type = SCHED_LOAD,
+                                              .worker = slot->worker,
+                                              .slot = slot->index,
+                                              .job = job->id,
+                                              .model = model->model });
 }
 
 void placement_idle(struct sched *sched, struct slot *slot)

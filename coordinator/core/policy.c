@@ -4,9 +4,9 @@
 #include "ensure.h"
 
 static const double NEAR_BEST =
-    0.98; /* a batch whose rate is within 2 % of the best is good enough, and the smaller the better */
-static const uint32_t GROWTH = 4; /* a young curve is not believed further than this beyond what was tried */
-static const uint64_t YOUNG_BATCHES = 6;
+    0.998; /* a batch whose rate is so near the best is good enough, and the smaller the better */
+static const double CAP_LOSS = 0.98; /* the cap in seconds may cost so much of the rate, then it stretches */
+static const uint32_t GROWTH = 16;   /* a curve is not believed further than this beyond what was tried */
 
 static double time_us(const struct policy_slot *slot, uint32_t n) { return curve_time_us(slot->curve, n); }
 
@@ -32,28 +32,57 @@ static uint32_t allowed_below(const struct policy_slot *slot, uint64_t n)
     return best;
 }
 
-/* The largest batch that the cap, memory and the youth of the curve allow. */
-static uint32_t largest(const struct policy_slot *slot, const struct policy_limits *limits)
-{
-    const struct curve *curve = slot->curve;
-    double fits = (limits->chunk_cap_us / curve->scale - curve->alpha_us) / curve->beta_us;
-    uint64_t most = fits >= slot->batch_max ? slot->batch_max : fits >= 1 ? (uint64_t)fits : 1;
-    if (curve->batches < YOUNG_BATCHES && !(curve->prior && curve->batches == 0)) {
-        uint64_t trust = curve->batches == 0 ? 1 : GROWTH * curve->batch_tried;
-        if (slot->sizes_count > 0 && trust > 0) /* the next size up may be further away than that */
-            for (uint32_t i = 0; i < slot->sizes_count; i++)
-                if (slot->sizes[i] > curve->batch_tried) {
-                    trust = slot->sizes[i] > trust ? slot->sizes[i] : trust;
-                    break;
-                }
-        most = most < trust ? most : trust;
-    }
-    return allowed_below(slot, most);
-}
-
 static double cost_rate(const struct policy_slot *slot, const struct policy_limits *limits, uint32_t n)
 {
     return n / (time_us(slot, n) + limits->chunk_cost_us);
+}
+
+/* The next allowed size above n may be further away than growth allows; it must be tried some time. */
+static uint64_t next_size(const struct policy_slot *slot, uint64_t n)
+{
+    for (uint32_t i = 0; i < slot->sizes_count; i++)
+        if (slot->sizes[i] > n)
+            return slot->sizes[i];
+    return n;
+}
+
+/* The largest batch that the experience with the slot allows. */
+static uint64_t trusted(const struct policy_slot *slot)
+{
+    const struct curve *curve = slot->curve;
+    if (curve->batches == 0)
+        return curve->prior ? slot->batch_max : 1;
+    uint64_t most = GROWTH * curve->batch_tried, next = next_size(slot, curve->batch_tried);
+    return most > next ? most : next;
+}
+
+static uint32_t within_us(const struct policy_slot *slot, uint64_t most, double cap_us)
+{
+    const struct curve *curve = slot->curve;
+    double fits = (cap_us / curve->scale - curve->alpha_us) / curve->beta_us;
+    uint64_t n = fits >= (double)most ? most : fits >= 1 ? (uint64_t)fits : 1;
+    return allowed_below(slot, n);
+}
+
+/* The largest batch that the cap, memory and experience allow. */
+static uint32_t largest(const struct policy_slot *slot, const struct policy_limits *limits)
+{
+    uint64_t most = trusted(slot);
+    most = most < slot->batch_max ? most : slot->batch_max;
+    bool online = slot->cap_us > 0 && slot->cap_us < limits->chunk_cap_us;
+    uint32_t capped = within_us(slot, most, online ? slot->cap_us : limits->chunk_cap_us);
+    if (online || limits->chunk_most_us <= limits->chunk_cap_us)
+        return capped;
+    uint32_t stretched = within_us(slot, most, limits->chunk_most_us);
+    return cost_rate(slot, limits, capped) >= CAP_LOSS * cost_rate(slot, limits, stretched) ? capped
+                                                                                            : stretched;
+}
+
+bool policy_exploring(const struct policy_slot *slot, const struct policy_limits *limits)
+{
+    if (limits->batch > 0 || trusted(slot) >= slot->batch_max)
+        return false;
+    return 2 * (uint64_t)policy_best_batch(slot, limits) > allowed_below(slot, trusted(slot));
 }
 
 uint32_t policy_best_batch(const struct policy_slot *slot, const struct policy_limits *limits)
@@ -61,6 +90,8 @@ uint32_t policy_best_batch(const struct policy_slot *slot, const struct policy_l
     uint32_t most = largest(slot, limits);
     if (limits->batch > 0)
         return limits->batch < slot->batch_max ? limits->batch : slot->batch_max;
+    if (!curve_known(slot->curve))
+        return most;
     double enough = NEAR_BEST * cost_rate(slot, limits, most);
     if (slot->sizes_count > 0) {
         for (uint32_t i = 0; i < slot->sizes_count && slot->sizes[i] <= most; i++)
@@ -83,6 +114,26 @@ double policy_rate(const struct policy_slot *slot, const struct policy_limits *l
     return best / time_us(slot, runs ? runs : best);
 }
 
+double policy_batch_us(const struct policy_slot *slot, uint32_t n)
+{
+    uint32_t runs = policy_padded(slot, n);
+    return time_us(slot, runs ? runs : n);
+}
+
+/* The largest batch that ends in room_us: 0 if none does. */
+static uint32_t fitting(const struct policy_slot *slot, uint32_t most, double room_us)
+{
+    if (slot->sizes_count == 0) {
+        double fits = (room_us / slot->curve->scale - slot->curve->alpha_us) / slot->curve->beta_us + 1e-6;
+        return fits < 1 ? 0 : fits < most ? (uint32_t)fits : most;
+    }
+    uint32_t best = 0;
+    for (uint32_t i = 0; i < slot->sizes_count && slot->sizes[i] <= most; i++)
+        if (time_us(slot, slot->sizes[i]) <= room_us)
+            best = slot->sizes[i];
+    return best;
+}
+
 uint32_t policy_chunk(const struct policy_slot *slot, const struct policy_limits *limits, uint64_t ready,
                       double finish_us)
 {
@@ -91,17 +142,27 @@ uint32_t policy_chunk(const struct policy_slot *slot, const struct policy_limits
     if (n == 0)
         return 0;
     double room_us = finish_us - slot->start_us;
-    uint32_t runs = policy_padded(slot, (uint32_t)n);
-    if (runs && time_us(slot, runs) <= room_us)
+    if (policy_batch_us(slot, (uint32_t)n) <= room_us * (1 + 1e-9))
         return (uint32_t)n;
-    double fits = (room_us / slot->curve->scale - slot->curve->alpha_us) / slot->curve->beta_us + 1e-6;
-    if (fits < 1)
+    return fitting(slot, (uint32_t)n, room_us); /* padding must fit below the guard too: only whole sizes */
+}
+
+uint64_t policy_most(const struct policy_slot *slot, uint32_t best, double finish_us)
+{
+    double room_us = finish_us - slot->start_us;
+    if (!(room_us > 0))
         return 0;
-    n = fits < (double)n ? (uint64_t)fits : n;
-    if (slot->sizes_count == 0)
-        return (uint32_t)n;
-    uint32_t size = allowed_below(slot, n); /* padding must fit below the guard too: only whole sizes */
-    return size <= n ? size : 0;
+    uint32_t runs = policy_padded(slot, best);
+    double whole_us = time_us(slot, runs ? runs : best), whole = room_us / whole_us + 1e-9;
+    uint64_t batches = whole < 1e12 ? (uint64_t)whole : 1000000000000u, samples = batches * best;
+    room_us -= (double)batches * whole_us;
+    for (uint32_t n = fitting(slot, best, room_us); n > 0; n = fitting(slot, best, room_us)) {
+        samples += n;
+        room_us -= time_us(slot, n);
+        if (slot->sizes_count == 0)
+            break;
+    }
+    return samples;
 }
 
 double policy_end_us(const struct policy_slot *slot, const struct policy_limits *limits, uint64_t n)

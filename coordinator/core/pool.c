@@ -19,23 +19,49 @@ void pool_free(struct pool *pool)
 
 /* ---- members ---- */
 
-static bool suits(const struct pool *pool, const struct slot *slot)
+/* The first variant that the slot has the format and the precision for and did not refuse; if it refused all
+ * of them, the first. */
+static struct slot_model *choose(const struct pool *pool, struct slot *slot)
 {
-    return (pool->formats & slot->info.formats) && require_eval(pool->require, slot->info.attributes);
+    struct slot_model *chosen = NULL;
+    for (uint32_t i = 0; i < pool->variants_count; i++) {
+        const struct sched_variant *variant = &pool->variants[i];
+        if (!(variant->formats & slot->info.formats) ||
+            (variant->precisions && slot->info.precisions && !(variant->precisions & slot->info.precisions)))
+            continue;
+        struct slot_model *model = slot_model(slot, variant->model);
+        ENSURE(model);
+        if (model->state != SLOT_MODEL_REFUSED)
+            return model;
+        chosen = chosen ? chosen : model;
+    }
+    return chosen;
 }
 
 static void enrol(struct sched *sched, uint32_t at, struct slot *slot)
 {
     struct pool *pool = &sched->pools[at];
-    if (!suits(pool, slot))
+    struct slot_model *model = require_eval(pool->require, slot->info.attributes) ? choose(pool, slot) : NULL;
+    if (!model)
         return;
-    struct slot_model *model = slot_model(slot, pool->model);
     struct member *member = slot_member_add(slot, at, model);
     ENSURE(member);
     member->preferred = require_eval(pool->prefer, slot->info.attributes);
     member->admitted = true;
     if (slot->up)
         state_refresh(sched, slot);
+}
+
+void pool_refused(struct sched *sched, struct slot *slot, const struct slot_model *model)
+{
+    for (uint32_t i = 0; i < slot->members_count; i++) {
+        struct member *member = slot->members[i];
+        if (member->model != model)
+            continue;
+        fill_remove(&sched->pools[member->pool].fill, &member->fill);
+        member->model = choose(&sched->pools[member->pool], slot);
+        member->fill.owner = member->model;
+    }
 }
 
 void pool_welcome(struct sched *sched, struct slot *slot)
@@ -78,12 +104,24 @@ static bool same_text(const struct require *a, const struct require *b)
     return (!a && !b) || (a && b && strcmp(require_text(a), require_text(b)) == 0);
 }
 
+static bool same_variants(const struct pool *a, const struct pool *b)
+{
+    if (a->variants_count != b->variants_count)
+        return false;
+    for (uint32_t i = 0; i < a->variants_count; i++)
+        if (a->variants[i].model != b->variants[i].model ||
+            a->variants[i].formats != b->variants[i].formats ||
+            a->variants[i].precisions != b->variants[i].precisions)
+            return false;
+    return true;
+}
+
 static uint32_t find(const struct sched *sched, const struct pool *like)
 {
     for (uint32_t i = 0; i < sched->pools_count; i++) {
         const struct pool *pool = &sched->pools[i];
-        if (pool->used && pool->owner == like->owner && pool->model == like->model &&
-            pool->formats == like->formats && same_text(pool->require, like->require))
+        if (pool->used && pool->owner == like->owner && same_variants(pool, like) &&
+            same_text(pool->require, like->require))
             return i;
     }
     return sched->pools_count;
@@ -102,10 +140,10 @@ static uint32_t place(struct sched *sched)
 bool pool_join(struct sched *sched, struct job *job, const struct sched_event *add)
 {
     struct pool like = { .used = true,
-                         .model = job->model,
-                         .formats = job->formats,
+                         .variants_count = job->variants_count,
                          .objective = job->objective,
                          .deadline_us = job->deadline_us };
+    memcpy(like.variants, job->variants, sizeof like.variants);
     bool good = parse(add->add.require, &like.require) && parse(add->add.prefer, &like.prefer);
     like.owner = like.prefer || like.objective != SCHED_FASTEST ? job->id : 0;
     uint32_t at = good ? find(sched, &like) : 0;

@@ -31,6 +31,9 @@ void pool_cut_all(struct sched *sched);
 /* Money or energy per sample on a slot by the pool's objective; negative = unknown. */
 double pool_cost(const struct sched *sched, const struct pool *pool, const struct slot_model *model);
 
+/* The slot could not load that file: where there is another variant that suits it, it takes that. */
+void pool_refused(struct sched *sched, struct slot *slot, const struct slot_model *model);
+
 void pool_free(struct pool *pool);
 
 #endif

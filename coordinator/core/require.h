@@ -51,7 +51,8 @@ void require_free(struct require **require);
 const char *require_text(const struct require *require);
 uint64_t require_hash(const struct require *require); /* of the text; the same on every machine */
 
-/* Does the slot satisfy it? require NULL = no requirement: true. Never allocates. */
+/* Does the slot satisfy it? require NULL = no requirement: true. attributes NULL, here and below: nothing is
+ * known of the slot. Never allocates. */
 bool require_eval(const struct require *require, const struct attributes *attributes);
 
 /* How far the slot is from satisfying it: 0 = it does, else about how many clauses are short of it, each

@@ -251,7 +251,7 @@ static void read_value(struct parser *parser, const struct require_clause *claus
 static void read_list(struct parser *parser, const struct require_clause *clause)
 {
     if (parser->token.kind != TOKEN_LIST) {
-        fail_expected(parser, "[ and the values");
+        fail_expected(parser, "'[' and values");
         return;
     }
     do {
@@ -259,7 +259,7 @@ static void read_list(struct parser *parser, const struct require_clause *clause
         read_value(parser, clause);
     } while (parser->token.kind == TOKEN_COMMA);
     if (parser->token.kind != TOKEN_LIST_END)
-        fail_expected(parser, ", or ]");
+        fail_expected(parser, "',' or ']'");
     else
         advance(parser);
 }
@@ -318,7 +318,7 @@ static uint32_t parse_clause(struct parser *parser, bool negated)
 {
     struct require_draft *draft = parser->draft;
     if (parser->token.kind != TOKEN_WORD || is_reserved(parser))
-        return fail_expected(parser, "an attribute, not or (");
+        return fail_expected(parser, "an attribute, 'not' or '('");
     if (draft->clauses_count == REQUIRE_CLAUSES_MAX)
         return fail(parser, why_set(parser->why, ERR_LIMIT,
                                     "more than %d clauses at character %zu; write fewer, for example with in",
@@ -356,7 +356,7 @@ static uint32_t parse_group(struct parser *parser, bool negated)
     if (parser->err)
         return REQUIRE_NONE;
     if (parser->token.kind != TOKEN_CLOSE)
-        return fail_expected(parser, "and, or or )");
+        return fail_expected(parser, "'and', 'or' or ')'");
     advance(parser);
     return node;
 }
@@ -367,7 +367,7 @@ static uint32_t parse_term(struct parser *parser, bool negated)
         negated = !negated;
         advance(parser);
         if (is_keyword(parser, "not"))
-            return fail_expected(parser, "an attribute or (");
+            return fail_expected(parser, "an attribute or '('");
     }
     return parser->token.kind == TOKEN_OPEN ? parse_group(parser, negated) : parse_clause(parser, negated);
 }
@@ -418,8 +418,8 @@ static enum err parse(struct parser *parser)
     parser->draft->root = parse_expression(parser, false);
     if (!parser->err && parser->token.kind != TOKEN_END)
         fail_expected(parser, parser->token.kind == TOKEN_CLOSE
-                                  ? "and, or or the end (no parenthesis is open)"
-                                  : "and, or or the end");
+                                  ? "'and', 'or' or the end (no parenthesis is open)"
+                                  : "'and', 'or' or the end");
     return parser->err;
 }
 

@@ -26,7 +26,7 @@ struct sched *sched_new(const struct sched_config *config, uint64_t term)
     sched->config.lease_floor_us = config->lease_floor_us ? config->lease_floor_us : LEASE_FLOOR_US;
     sched->term = term;
     sched->attempt = term << ATTEMPT_BITS; /* so that an attempt's number is unique over all terms */
-    sched->look_again_us = sched->bars_end_us = UINT64_MAX;
+    sched->look_again_us = sched->bars_end_us = sched->wake_us = UINT64_MAX;
     queues_init(&sched->queues);
     heap_init(&sched->expiry);
     return sched;
@@ -61,6 +61,18 @@ static void acknowledge(struct sched *sched, uint32_t worker, uint64_t term, uin
 {
     state_emit(sched, &(struct sched_action){
                           .type = SCHED_ACK, .worker = worker, .term = term, .attempt = attempt });
+}
+
+/* A result that came again: what was claimed of it the first time may not be durable yet, and is acknowledged
+ * when it is. */
+static void acknowledge_again(struct sched *sched, uint32_t worker, uint64_t term, uint64_t attempt)
+{
+    for (uint32_t i = 0; i < sched->settles_count; i++) {
+        const struct settle *settle = &sched->settles[i];
+        if (settle->used && settle->attempt == attempt && settle->term == term && settle->worker == worker)
+            return;
+    }
+    acknowledge(sched, worker, term, attempt);
 }
 
 /* ---- jobs ---- */
@@ -106,13 +118,14 @@ static void drop_leases(struct sched *sched, struct job *job)
 /* A worker that is told to forget a job need not answer a load that was asked for it: others ask anew. */
 static void drop_loads(struct sched *sched, const struct job *job)
 {
-    for (uint32_t i = 0; i < sched->slots_count; i++) {
-        struct slot_model *model = slot_model_find(sched->slots[i], job->model);
-        if (!model || model->state != SLOT_MODEL_LOADING || model->load_job != job->id)
-            continue;
-        model->state = SLOT_MODEL_UNLOADED;
-        state_ask(sched, sched->slots[i]);
-    }
+    for (uint32_t i = 0; i < sched->slots_count; i++)
+        for (uint32_t k = 0; k < sched->slots[i]->models_count; k++) {
+            struct slot_model *model = sched->slots[i]->models[k];
+            if (model->state != SLOT_MODEL_LOADING || model->load_job != job->id)
+                continue;
+            model->state = SLOT_MODEL_UNLOADED;
+            state_ask(sched, sched->slots[i]);
+        }
 }
 
 static void end_job(struct sched *sched, struct job *job, enum sched_job_state state)
@@ -214,6 +227,8 @@ static void on_job_add(struct sched *sched, const struct sched_event *event)
     if (!job_open(job))
         return;
     forecast_remember(sched, job);
+    if (job->online && job->deadline_us > 0)
+        dispatch_cap(sched, job);
     dispatch_preempt(sched, job);
     placement_prefetch(sched, job);
     state_wake(sched);
@@ -418,6 +433,8 @@ static void on_loaded(struct sched *sched, const struct sched_event *event)
     if (!model || !slot->up || model->state == SLOT_MODEL_READY || model->state == SLOT_MODEL_REFUSED)
         return;
     model->state = event->loaded.ok ? SLOT_MODEL_READY : SLOT_MODEL_REFUSED;
+    if (!event->loaded.ok)
+        pool_refused(sched, slot, model);
     model->load_us = event->loaded.load_us;
     model->ready_us = sched->now_us;
     curve_suggest(&model->curve, event->loaded.alpha_us, event->loaded.beta_us);
@@ -436,7 +453,8 @@ static void learn(const struct lease *lease, struct slot *slot, const struct sch
         slot_model_shrink(model, lease);
     if (event->result.failure != SCHED_OK)
         return;
-    double run_us = event->result.run_us ? (double)event->result.run_us : 1, rate = lease->count / run_us;
+    double run_us = window_cost_us(&slot->window, event->result.run_us, slot->leases_count);
+    double rate = lease->count / run_us;
     curve_observe(&model->curve, lease->runs, run_us);
     model->best_rate = rate > model->best_rate ? rate : model->best_rate;
 }
@@ -459,7 +477,7 @@ static void account(struct sched *sched, struct job *job, const struct slot *slo
         return;
     tally->batches++;
     histogram_add(&tally->batch_latency, event->result.run_us, 1);
-    const struct slot_model *model = slot_model_find(slot, job->model);
+    const struct slot_model *model = state_model(job, slot);
     if (model) {
         struct policy_slot view = slot_policy(slot, model, sched->now_us);
         struct policy_limits limits = state_limits(sched, job);
@@ -491,7 +509,7 @@ static uint64_t claim(struct sched *sched, struct job *job, const struct settle 
     }
     queue_touch(&sched->queues, job, sched->now_us);
     if (kept == 0)
-        acknowledge(sched, about->worker, about->term, about->attempt);
+        acknowledge_again(sched, about->worker, about->term, about->attempt);
     return kept;
 }
 
@@ -505,11 +523,12 @@ static void on_failure(struct sched *sched, struct job *job, const struct settle
     job->failed_batches++;
     tally->busy_us += event->result.run_us;
     if (lease->expired) {
-        acknowledge(sched, about->worker, about->term, about->attempt);
+        acknowledge_again(sched, about->worker, about->term, about->attempt);
         return;
     }
     struct blame blame = lease->blame;
-    if (!blame.suspected && event->result.failure != SCHED_MEMORY) {
+    bool rejected = event->result.failure == SCHED_REJECTED;
+    if (!blame.suspected && event->result.failure != SCHED_MEMORY && !rejected) {
         blame.accused = slot;
         trust_failed(sched, sched->slots[slot - 1]);
     }
@@ -521,8 +540,8 @@ static void on_failure(struct sched *sched, struct job *job, const struct settle
         blame.failures = 0;
         job_suspect(job, lease->first, half, &blame);
         job_suspect(job, lease->first + half, lease->count - half, &blame);
-    } else if (blame.failures < BLAME_FAILURES_MIN ||
-               !blame_exhausted(&blame, state_fill(sched, job)->count)) {
+    } else if (!rejected && (blame.failures < BLAME_FAILURES_MIN ||
+                             !blame_exhausted(&blame, state_fill(sched, job)->count))) {
         job_suspect(job, lease->first, 1, &blame);
     } else {
         claim(sched, job, about, lease->first, lease->first + 1, SCHED_FAIL);
@@ -562,9 +581,11 @@ static void end_lease(struct sched *sched, struct slot *slot, struct lease *live
 {
     struct lease lease = *live;
     bool oldest = live == &slot->leases[0];
+    double cost_us = window_cost_us(&slot->window, event->result.run_us, slot->leases_count);
     learn(live, slot, event);
+    window_completed(&slot->window, sched->now_us, event->result.run_us, slot->leases_count);
     slot_lease_drop(slot, live);
-    state_lease_over(sched, slot, &lease, (double)event->result.run_us);
+    state_lease_over(sched, slot, &lease, cost_us);
     if (job)
         job->leases--;
     if (oldest && slot->leases_count > 0)
@@ -619,6 +640,16 @@ static void take_result(struct sched *sched, struct job *job, const struct slot 
     }
 }
 
+/* Is the attempt live on any slot of the worker, whichever slot it names? */
+static bool leased_to(const struct sched *sched, const struct sched_event *event)
+{
+    const struct worker *worker = &sched->workers[event->worker];
+    for (uint32_t i = 0; i < worker->slots_count; i++)
+        if (slot_lease_find(worker->slots[i], event->term, event->attempt))
+            return true;
+    return false;
+}
+
 static void on_result(struct sched *sched, const struct sched_event *event)
 {
     struct slot *slot = state_find_slot(sched, event->worker, event->slot);
@@ -627,8 +658,8 @@ static void on_result(struct sched *sched, const struct sched_event *event)
         return;
     struct lease *live = slot_lease_find(slot, event->term, event->attempt);
     if (!result_lease(sched, slot, event, &lease)) {
-        if (!live) /* what it says of a live lease is nonsense: that one stands */
-            acknowledge(sched, event->worker, event->term, event->attempt);
+        if (!leased_to(sched, event)) /* what it says of a live lease is nonsense: that one stands */
+            acknowledge_again(sched, event->worker, event->term, event->attempt);
         return;
     }
     struct job *job = state_find_job(sched, lease.job);
@@ -637,7 +668,7 @@ static void on_result(struct sched *sched, const struct sched_event *event)
     if (job && job_open(job))
         take_result(sched, job, slot, &lease, event);
     else
-        acknowledge(sched, event->worker, event->term, event->attempt);
+        acknowledge_again(sched, event->worker, event->term, event->attempt);
 }
 
 /* The store says that a part of a result is durable (stored), or that it could not be what the job asked for
@@ -706,10 +737,10 @@ static void on_held(struct sched *sched, const struct sched_event *event)
     uint64_t end = event->first + event->count;
     bool whole = slot && slot->up && job && job_open(job) && event->count >= 1 &&
                  event->count <= slot->info.batch_max && end <= job->samples &&
-                 slot->leases_count < slot->info.window &&
+                 slot->leases_count < slot->window.size &&
                  ranges_overlap(&job->ready, event->first, end) == event->count &&
                  !slot_lease_find(slot, event->term, event->attempt);
-    struct slot_model *model = whole ? slot_model(slot, job->model) : NULL;
+    struct slot_model *model = whole ? state_model(job, slot) : NULL;
     if (!model) {
         if (slot && slot->up)
             acknowledge(sched, event->worker, event->term, event->attempt);
@@ -766,6 +797,8 @@ static void on_time(struct sched *sched)
          item = heap_first(&sched->expiry))
         expire(sched, sched->slots[item->id - 1]);
     trust_time(sched);
+    if (sched->wake_us <= sched->now_us)
+        state_wake_more(sched);
     if (sched->look_again_us <= sched->now_us)
         state_wake(sched);
 }
@@ -815,6 +848,7 @@ uint64_t sched_deadline_us(const struct sched *sched)
     const struct heap_item *item = heap_first(&sched->expiry);
     uint64_t expiry_us = item ? item->key : UINT64_MAX;
     uint64_t due_us = expiry_us < sched->look_again_us ? expiry_us : sched->look_again_us;
+    due_us = sched->wake_us < due_us ? sched->wake_us : due_us;
     return due_us < sched->bars_end_us ? due_us : sched->bars_end_us;
 }
 

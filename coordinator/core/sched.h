@@ -49,14 +49,26 @@ struct sched_slot_info {
     uint32_t sizes[SCHED_SIZES_MAX]; /* ascending */
     uint32_t batch_max;              /* >= 1 */
     uint32_t window;                 /* chunks in flight, clamped to [2, SCHED_WINDOW_MAX] */
+    uint32_t
+        window_max; /* a server that batches by itself: the window is learned, up to here; 0 = it is fixed */
     double alpha_us, beta_us; /* prior; 0, 0 = none. Absurd figures (NaN, negative, infinite) are ignored */
     double load_us;           /* expected load time, 0 = unknown */
+    uint32_t precisions;      /* the loop's bits; 0 = not known: any */
     uint32_t class; /* the loop's number for its kind of device: answers of unlike classes may differ */
     uint64_t memory_bytes; /* for models; 0 = unknown: any number of them fits */
     double busy_watts;     /* <= 0 = unknown, as the price */
     double price_per_hour;
     const struct attributes *attributes; /* for requirements; borrowed for the step; NULL = it has none */
 };
+
+/* One file of a logical model: for a format and a precision. */
+struct sched_variant {
+    uint32_t model;        /* the loop's number for the file: curves and loads are per file */
+    uint32_t formats;      /* any of these formats will do: bit set of enum sched_format */
+    uint32_t precisions;   /* the loop's bits: it runs on slots that have one of them; 0 = on all */
+    uint64_t memory_bytes; /* its need on the device; 0 = unknown */
+};
+enum { SCHED_VARIANTS_MAX = 8 };
 
 enum sched_format { SCHED_FORMAT_SYNTHETIC = 1, SCHED_FORMAT_ONNX = 2 };
 
@@ -70,9 +82,11 @@ enum sched_objective {
 /* Why a result is not an answer. */
 enum sched_failure {
     SCHED_OK = 0,
-    SCHED_FAILED, /* the runtime refused the batch */
-    SCHED_MEMORY, /* device memory was short: halve the batch, nobody's fault */
-    SCHED_INPUT,  /* the input could not be read */
+    SCHED_FAILED,   /* the runtime refused the batch */
+    SCHED_MEMORY,   /* device memory was short: halve the batch, nobody's fault */
+    SCHED_INPUT,    /* the input could not be read */
+    SCHED_REJECTED, /* a server refused this sample for good (a 4xx): its own error, tried nowhere else; of a
+                       chunk of several, each is run alone to find out which */
 };
 
 enum sched_event_type {
@@ -109,8 +123,11 @@ struct sched_event {
             const struct sched_slot_info *slots; /* borrowed for the step */
         } up;
         struct {
-            uint32_t model;   /* the loop's number for the model: curves and loads are per model */
+            uint32_t model;   /* the loop's number for the model's file: curves and loads are per file */
             uint32_t formats; /* any of these formats will do: bit set */
+            uint32_t variants_count; /* more than one file: those below instead, the best first: a slot runs
+                                        the first that it has the format and precision for and can load */
+            struct sched_variant variants[SCHED_VARIANTS_MAX];
             uint64_t samples;
             int32_t priority;      /* larger first */
             uint32_t batch;        /* fixed samples per chunk, 0 = learned */
@@ -158,10 +175,10 @@ struct sched_event {
 };
 
 enum sched_action_type {
-    SCHED_LOAD,     /* worker, slot, job: load the job's model there */
+    SCHED_LOAD,     /* worker, slot, job, model: load that file of the job's model there */
     SCHED_UNLOAD,   /* worker, slot, model: its memory is needed */
     SCHED_PREFETCH, /* worker, job: have the job's model in the cache, it is next */
-    SCHED_LEASE,    /* worker, slot, job, first, count, attempt */
+    SCHED_LEASE,    /* worker, slot, job, first, count, attempt, model */
     SCHED_RECALL,   /* worker, attempt: give it back if it has not started */
     SCHED_ACK,      /* worker, term, attempt: the worker may forget it (stored, or dropped) */
     SCHED_STORE,    /* job, first, count, settle: write this part of the result just given, then say STORED */

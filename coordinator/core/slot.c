@@ -9,6 +9,7 @@
 static void clamp(struct sched_slot_info *info)
 {
     info->window = info->window < 2 ? 2 : info->window > SCHED_WINDOW_MAX ? SCHED_WINDOW_MAX : info->window;
+    info->window_max = info->window_max > SCHED_WINDOW_MAX ? SCHED_WINDOW_MAX : info->window_max;
     info->batch_max = info->batch_max < 1 ? 1 : info->batch_max > 1u << 20 ? 1u << 20 : info->batch_max;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < info->sizes_count && i < SCHED_SIZES_MAX; i++)
@@ -32,7 +33,8 @@ struct slot *slot_new(uint32_t id, uint32_t worker, uint32_t index, const struct
     clamp(&slot->info);
     slot->info.attributes = slot->attributes = info->attributes ? attributes_copy(info->attributes) : NULL;
     slot->expiry = (struct heap_item){ .id = id, .index = HEAP_ABSENT };
-    slot->leases = calloc(slot->info.window, sizeof *slot->leases);
+    window_init(&slot->window, slot->info.window, slot->info.window_max);
+    slot->leases = calloc(slot->window.most, sizeof *slot->leases);
     if (!slot->leases)
         slot_free(&slot);
     return slot;
@@ -161,6 +163,7 @@ struct policy_slot slot_policy(const struct slot *slot, const struct slot_model 
                                           : NULL,
         .sizes_count = fixed ? 1 : slot->info.sizes_count,
         .batch_max = model->batch_cap,
+        .cap_us = slot->online_until_us > now_us ? slot->online_cap_us : 0,
         .start_us = slot->busy_until_us > now ? slot->busy_until_us : now,
     };
 }
@@ -175,7 +178,7 @@ bool slot_serves(const struct slot *slot)
 bool slot_has_room(const struct slot *slot)
 {
     return slot->up && !slot->draining && !slot_overdue(slot) &&
-           slot->leases_count < (slot->strikes > 2 ? 1 : slot->info.window);
+           slot->leases_count < (slot->strikes > 2 ? 1 : slot->window.size);
 }
 
 struct lease *slot_lease_find(const struct slot *slot, uint64_t term, uint64_t attempt)
@@ -196,7 +199,7 @@ struct lease *slot_lease_named(const struct slot *slot, uint64_t attempt)
 
 struct lease *slot_lease_push(struct slot *slot, const struct lease *lease)
 {
-    ENSURE(slot->leases_count < slot->info.window);
+    ENSURE(slot->leases_count < slot->window.most);
     slot->leases[slot->leases_count] = *lease;
     return &slot->leases[slot->leases_count++];
 }
@@ -226,7 +229,7 @@ void slot_expect(struct slot *slot, uint64_t now_us)
 
 void slot_check(const struct slot *slot)
 {
-    ENSURE(slot->leases_count <= slot->info.window);
+    ENSURE(slot->leases_count <= slot->window.most);
     ENSURE(slot->up || slot->leases_count == 0);
     for (uint32_t i = 0; i < slot->leases_count; i++) {
         ENSURE(slot->leases[i].count >= 1 && slot->leases[i].runs >= slot->leases[i].count);

@@ -11,6 +11,7 @@
 #include "heap.h"
 #include "policy.h"
 #include "sched.h"
+#include "window.h"
 
 struct lease {
     uint64_t job, first;
@@ -64,7 +65,8 @@ struct slot {
     bool up;
     uint64_t up_us, down_us; /* step times of its last coming and going */
     uint32_t leases_count;
-    struct lease *leases; /* info.window of them, oldest first */
+    struct lease *leases; /* window.most of them, oldest first */
+    struct window window;
     double busy_until_us; /* expected end of all leases; 0 when idle */
     uint32_t models_count;
     struct slot_model **models;
@@ -75,6 +77,8 @@ struct slot {
         strikes; /* chunks that failed here since one went well, and nothing shows that it was their fault */
     uint32_t bars;             /* how often it was barred since */
     uint64_t barred_until_us;  /* no new chunks until then; 0 = it is trusted */
+    double online_cap_us;      /* what online requests leave a batch, ... */
+    uint64_t online_until_us;  /* ... until then */
     struct slot_model *latest; /* of the last lease, for looks */
     struct heap_item expiry;   /* of the oldest live lease */
     struct slot *next_asking;  /* queue of slots with room in their window */

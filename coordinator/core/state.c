@@ -7,6 +7,10 @@
 #include <string.h>
 
 static const uint64_t LEASE_UNKNOWN_US = 60000000; /* to wait for a slot that has shown nothing yet */
+static const double CAP_STRETCH =
+    4.0; /* a chunk may run so much longer than the cap where that costs too much */
+static const uint32_t WAKES_MAX = 64;
+static const uint64_t WAKE_PAUSE_US = 200;
 static const double LEASE_STRETCH =
     4.0; /* a lease expires this many expected durations after its expected end */
 
@@ -54,9 +58,22 @@ struct fill *state_fill(const struct sched *sched, const struct job *job)
     return &sched->pools[job->pool].fill;
 }
 
+struct slot_model *state_model(const struct job *job, const struct slot *slot)
+{
+    const struct member *member = job_open(job) ? slot_member(slot, job->pool) : NULL;
+    struct slot_model *best = NULL;
+    for (uint32_t i = 0; !member && i < job->variants_count; i++) {
+        struct slot_model *model = slot_model_find(slot, job->variants[i].model);
+        if (model && (!best || model->curve.batches > best->curve.batches))
+            best = model;
+    }
+    return member ? member->model : best;
+}
+
 struct policy_limits state_limits(const struct sched *sched, const struct job *job)
 {
     return (struct policy_limits){ .chunk_cap_us = (double)sched->config.chunk_cap_us,
+                                   .chunk_most_us = CAP_STRETCH * (double)sched->config.chunk_cap_us,
                                    .chunk_cost_us = (double)sched->config.chunk_cost_us,
                                    .batch = job ? job->batch : 0 };
 }
@@ -94,7 +111,8 @@ static void refresh_expiry(struct sched *sched, struct slot *slot)
     }
     const struct slot_model *model = slot_model_find(slot, lease->model);
     uint64_t floor_us = curve_known(&model->curve) ? sched->config.lease_floor_us : LEASE_UNKNOWN_US;
-    double late_us = LEASE_STRETCH * (lease->end_us - lease->start_us);
+    double alone_us = lease->end_us - lease->start_us, latency_us = slot->window.latency_us;
+    double late_us = LEASE_STRETCH * (alone_us > latency_us ? alone_us : latency_us);
     late_us = late_us > (double)floor_us ? late_us : (double)floor_us;
     double at = lease->end_us + late_us;
     heap_set(&sched->expiry, &slot->expiry, at < 9e18 ? (uint64_t)at : UINT64_MAX - 1);
@@ -125,6 +143,7 @@ void state_unsit(struct sched *sched, struct slot *slot)
     *(slot->next_sitting ? &slot->next_sitting->previous_sitting : &sched->sitting_last) =
         slot->previous_sitting;
     slot->sitting = false;
+    sched->sitting_count--;
 }
 
 void state_ask(struct sched *sched, struct slot *slot)
@@ -140,8 +159,22 @@ void state_ask(struct sched *sched, struct slot *slot)
 
 void state_wake(struct sched *sched)
 {
-    while (sched->sitting_first)
+    bool busy = sched->waking > 0;
+    sched->waking = sched->sitting_count;
+    if (!busy)
+        state_wake_more(sched);
+}
+
+/* So that a step costs the same however many sit. */
+void state_wake_more(struct sched *sched)
+{
+    for (uint32_t i = 0; i < WAKES_MAX && sched->waking > 0 && sched->sitting_first; i++) {
+        sched->waking--;
         state_ask(sched, sched->sitting_first);
+    }
+    if (!sched->sitting_first)
+        sched->waking = 0;
+    sched->wake_us = sched->waking > 0 ? sched->now_us + WAKE_PAUSE_US : UINT64_MAX;
 }
 
 void state_recall(struct sched *sched, struct slot *slot, struct lease *lease)

@@ -27,7 +27,8 @@ struct worker {
 /* pool.h */
 struct pool {
     bool used;
-    uint32_t model, formats;
+    uint32_t variants_count; /* of the jobs' model */
+    struct sched_variant variants[SCHED_VARIANTS_MAX];
     uint64_t owner; /* the one job that it is for; 0 = all of its model with this requirement */
     struct require *require, *prefer; /* NULL = none */
     enum sched_objective objective;
@@ -58,9 +59,11 @@ struct forecasts {
 struct sched {
     struct sched_config config;
     uint64_t term, attempt, now_us;
-    bool paused, declined;  /* declined: the slot that was just asked was turned down */
-    uint64_t bars_end_us;   /* the first slot's bar ends then */
-    uint64_t look_again_us; /* sitting slots are asked again then */
+    bool paused, declined;          /* declined: the slot that was just asked was turned down */
+    uint64_t bars_end_us;           /* the first slot's bar ends then */
+    uint64_t look_again_us;         /* sitting slots are asked again then */
+    uint32_t sitting_count, waking; /* waking: so many of the first that sit are still to be asked, ... */
+    uint64_t wake_us;               /* ... some of them then */
 
     uint32_t workers_count;
     struct worker *workers; /* by worker number */
@@ -99,6 +102,9 @@ struct slot *state_find_slot(const struct sched *sched, uint32_t worker, uint32_
 /* The slots that could run the job, by when they could start. */
 struct fill *state_fill(const struct sched *sched, const struct job *job);
 
+/* The file of the job's model that the slot runs, or ran; NULL if it never had to do with it. */
+struct slot_model *state_model(const struct job *job, const struct slot *slot);
+
 struct policy_limits state_limits(const struct sched *sched, const struct job *job); /* job may be NULL */
 
 void state_emit(struct sched *sched, const struct sched_action *action);
@@ -108,7 +114,9 @@ void state_refresh(struct sched *sched,
                    struct slot *slot); /* after its leases or curves changed: pools and expiry */
 void state_ask(struct sched *sched, struct slot *slot); /* it may have room: look at it in this step */
 void state_unsit(struct sched *sched, struct slot *slot);
-void state_wake(struct sched *sched); /* there is more work: look at all that sit */
+/* There is more work: look at all that sit, a bounded number of them in a step, the others soon after. */
+void state_wake(struct sched *sched);
+void state_wake_more(struct sched *sched);
 
 /* forecast.h, for the tables: make one; note it when the job comes; learn from how it ended. */
 struct forecast;

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Seeds through the simulator: each draws a fleet, jobs and weather, and must end with every sample on the
- * disk exactly once.
+ * disk exactly once and no rule of the checker broken, and twice the same.
  *
- *     test_sim_world [FIRST [COUNT]]      default 1 200; one seed alone prints its report */
+ *     test_sim_world [FIRST [COUNT]]      default 1 1000; one seed alone prints its report
+ *     test_sim_world --long               100,000 seeds
+ *     test_sim_world --speed              batches a second at 24 slots
+ *     test_sim_world --scale WORKERS SAMPLES
+ *     test_sim_world --step-cost          of the scheduler, at 10, 1,000 and 100,000 slots */
 #include "ensure.h"
 #include "rng.h"
 #include "world.h"
@@ -10,34 +14,93 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
 
-enum { DEVICES_MAX = 12, JOBS_MAX = 4 };
+enum { DEVICES_MAX = 12, JOBS_MAX = 4, MODELS_MAX = 3, FAULTS_MAX = 4, WORKERS_MAX = 64 };
 
 struct history {
     struct world_device devices[DEVICES_MAX];
-    uint64_t samples[JOBS_MAX];
+    struct world_model models[DEVICES_MAX][MODELS_MAX];
+    struct world_fault faults[DEVICES_MAX][FAULTS_MAX];
+    struct world_job jobs[JOBS_MAX];
     struct world_config config;
 };
 
-static void draw_device(struct rng *rng, struct world_device *device)
+static bool one_in(struct rng *rng, uint32_t n) { return rng_below(rng, n) == 0; }
+
+/* ---- what a seed draws ---- */
+
+static void draw_sizes(struct rng *rng, struct world_device *device)
+{
+    device->sizes_count = 3;
+    device->sizes[0] = 1;
+    device->sizes[1] = 2 + (uint32_t)rng_below(rng, 6);
+    device->sizes[2] = device->batch_max = 16 + (uint32_t)rng_below(rng, 16);
+}
+
+/* Throttled and healed by turns; perhaps the end of it, where others can go on. */
+static void draw_faults(struct rng *rng, struct world_device *device, struct world_fault *faults, bool mortal)
+{
+    uint64_t at = 0;
+    for (uint32_t i = 0; i < FAULTS_MAX - 1; i++) {
+        at += 1 + rng_below(rng, 2000000);
+        double factor = i % 2 ? 1 : 0.2 + 0.6 * rng_unit(rng);
+        faults[i] = (struct world_fault){ .at_us = at, .type = WORLD_THROTTLE, .factor = factor };
+    }
+    device->faults = faults;
+    device->faults_count = (uint32_t)rng_below(rng, FAULTS_MAX);
+    if (!mortal || device->faults_count == 0 || !one_in(rng, 3))
+        return;
+    const enum world_fault_type ends[] = { WORLD_DIES, WORLD_HANGS, WORLD_LEAVES };
+    faults[device->faults_count - 1].type = ends[rng_below(rng, 3)];
+}
+
+static void draw_models(struct rng *rng, struct world_device *device, struct world_model *models,
+                        bool may_refuse)
+{
+    for (uint32_t m = 0; m < MODELS_MAX; m++) {
+        double factor = 0.3 + 2 * rng_unit(rng);
+        models[m] = (struct world_model){ .alpha_us = device->alpha_us * factor,
+                                          .beta_us = device->beta_us * factor,
+                                          .load_us = rng_below(rng, 400000),
+                                          .refuses = may_refuse && one_in(rng, 6) };
+    }
+    device->models = models;
+    device->models_count = MODELS_MAX;
+}
+
+/* The first device is sound: it alone could end every job. */
+static void draw_device(struct rng *rng, struct history *history, uint32_t at)
 {
     double beta = 100 * (double)(1 + rng_below(rng, 300));
+    struct world_device *device = &history->devices[at];
     *device = (struct world_device){ .alpha_us = beta * (double)rng_below(rng, 60) / 20,
                                      .beta_us = beta,
                                      .batch_max = 1 + (uint32_t)rng_below(rng, 64),
-                                     .jitter = rng_below(rng, 3) ? 0 : 0.1,
-                                     .load_us = rng_below(rng, 2) ? 0 : rng_below(rng, 500000),
-                                     .joins_us = rng_below(rng, 3) ? 0 : rng_below(rng, 2000000) };
-    if (rng_below(rng, 4) == 0) {
-        device->sizes_count = 3;
-        device->sizes[0] = 1;
-        device->sizes[1] = 2 + (uint32_t)rng_below(rng, 6);
-        device->sizes[2] = device->batch_max = 16 + (uint32_t)rng_below(rng, 16);
-    }
-    if (rng_below(rng, 6) == 0) {
-        device->throttle_at_us = 1 + rng_below(rng, 3000000);
-        device->throttle_by = 2;
-    }
+                                     .jitter = one_in(rng, 3) ? 0.1 : 0,
+                                     .load_us = one_in(rng, 2) ? 0 : rng_below(rng, 500000),
+                                     .joins_us = one_in(rng, 3) ? rng_below(rng, 2000000) : 0,
+                                     .warm = one_in(rng, 4) };
+    if (one_in(rng, 4))
+        draw_sizes(rng, device);
+    if (one_in(rng, 6))
+        device->slots = 2 + (uint32_t)rng_below(rng, 3);
+    if (one_in(rng, 6))
+        device->window = device->lanes = 3 + (uint32_t)rng_below(rng, 14);
+    if (one_in(rng, 5))
+        device->count = 2 + (uint32_t)rng_below(rng, 3);
+    if (one_in(rng, 8))
+        device->memory_batch = device->sizes_count ? device->sizes[1] : 1 + (uint32_t)rng_below(rng, 16);
+    if (one_in(rng, 8))
+        device->link_us_per_sample = (double)rng_below(rng, 2000);
+    if (one_in(rng, 4))
+        draw_faults(rng, device, history->faults[at], at > 0);
+    if (one_in(rng, 3))
+        draw_models(rng, device, history->models[at], at > 0);
+    if (at > 0 && one_in(rng, 16))
+        device->failures_per_mille = (uint32_t)rng_below(rng, 1001);
 }
 
 /* Swarm testing: each seed has its own mix of accidents, many of them absent. */
@@ -48,12 +111,33 @@ static void draw_weather(struct rng *rng, struct world_weather *weather)
                                        .delay_spread_us = rng_below(rng, 5000),
                                        .disk_us = rng_below(rng, 5000),
                                        .disk_spread_us = rng_below(rng, 20000) };
-    weather->breaks_per_mille = rng_below(rng, 2) ? 0 : (uint32_t)rng_below(rng, 60);
-    weather->crashes_per_mille = rng_below(rng, 2) ? 0 : (uint32_t)rng_below(rng, 60);
-    weather->restarts_per_mille = rng_below(rng, 2) ? 0 : (uint32_t)rng_below(rng, 30);
-    weather->failures_per_mille = rng_below(rng, 3) ? 0 : (uint32_t)rng_below(rng, 50);
-    weather->poison_every = rng_below(rng, 4) ? 0 : 50 + (uint32_t)rng_below(rng, 500);
-    weather->lies = rng_below(rng, 3) == 0;
+    weather->breaks_per_mille = one_in(rng, 2) ? (uint32_t)rng_below(rng, 60) : 0;
+    weather->crashes_per_mille = one_in(rng, 2) ? (uint32_t)rng_below(rng, 60) : 0;
+    weather->restarts_per_mille = one_in(rng, 2) ? (uint32_t)rng_below(rng, 30) : 0;
+    weather->failures_per_mille = one_in(rng, 3) ? (uint32_t)rng_below(rng, 50) : 0;
+    weather->poison_every = one_in(rng, 4) ? 50 + (uint32_t)rng_below(rng, 500) : 0;
+    weather->lies = one_in(rng, 3);
+    weather->inputs_per_mille = one_in(rng, 6) ? (uint32_t)rng_below(rng, 30) : 0;
+    weather->refusals_per_mille = one_in(rng, 6) ? (uint32_t)rng_below(rng, 300) : 0;
+    weather->unstorable_per_mille = one_in(rng, 8) ? (uint32_t)rng_below(rng, 20) : 0;
+    for (uint32_t bit = 0; bit < WORLD_ACCIDENTS; bit++)
+        weather->accidents |= one_in(rng, 3) ? 1u << bit : 0;
+    weather->accident_every_us = one_in(rng, 3) ? 0 : 50000 + rng_below(rng, 2000000);
+}
+
+static void draw_jobs(struct rng *rng, struct history *history)
+{
+    bool later = one_in(rng, 2), models = one_in(rng, 2);
+    for (uint32_t j = 0; j < history->config.jobs_count; j++) {
+        struct world_job *job = &history->jobs[j];
+        *job = (struct world_job){ .samples = rng_below(rng, 4) ? rng_below(rng, 1500) : rng_below(rng, 3) };
+        job->arrives_us = later ? rng_below(rng, 4000000) : 0;
+        job->model = models ? (uint32_t)rng_below(rng, MODELS_MAX) : 0;
+        job->priority = one_in(rng, 3) ? (int32_t)rng_below(rng, 5) - 2 : 0;
+        job->cancel_at_us = one_in(rng, 8) ? 1 + job->arrives_us + rng_below(rng, 3000000) : 0;
+        job->failures_max = one_in(rng, 10) ? 1 + rng_below(rng, 20) : 0;
+        job->batch = one_in(rng, 10) ? 1 + (uint32_t)rng_below(rng, 20) : 0;
+    }
 }
 
 static void draw(uint64_t seed, struct history *history)
@@ -62,51 +146,169 @@ static void draw(uint64_t seed, struct history *history)
     rng_init(&rng, seed);
     *history = (struct history){ .config = { .seed = seed, .check = true, .steps_max = 5000000 } };
     history->config.devices = history->devices;
-    history->config.samples = history->samples;
+    history->config.jobs = history->jobs;
     history->config.devices_count = 1 + (uint32_t)rng_below(&rng, DEVICES_MAX);
     history->config.jobs_count = 1 + (uint32_t)rng_below(&rng, JOBS_MAX);
     for (uint32_t i = 0; i < history->config.devices_count; i++)
-        draw_device(&rng, &history->devices[i]);
-    for (uint32_t j = 0; j < history->config.jobs_count; j++)
-        history->samples[j] = rng_below(&rng, 4) ? rng_below(&rng, 1500) : rng_below(&rng, 3);
-    if (history->config.devices_count > 1 && rng_below(&rng, 8) == 0)
-        history->devices[0].hangs_at_us = 1 + rng_below(&rng, 2000000);
+        draw_device(&rng, history, i);
+    draw_jobs(&rng, history);
     draw_weather(&rng, &history->config.weather);
+}
+
+/* ---- seeds ---- */
+
+struct heard {
+    uint64_t runs, kept;
+};
+
+static void count_run(void *context, const struct world_run *run)
+{
+    struct heard *heard = context;
+    heard->runs++;
+    heard->kept += run->kept;
 }
 
 static bool good(uint64_t seed, bool loud)
 {
-    struct history history;
+    static struct history history;
     struct world_report first, second;
+    struct heard heard = { 0 };
     draw(seed, &history);
     world_run(&history.config, &first);
+    history.config.context = &heard;
+    history.config.on_run = count_run;
     world_run(&history.config, &second);
-    bool fine =
-        first.finished && first.lost == 0 && first.doubled == 0 && first.trace_hash == second.trace_hash;
+    bool fine = first.finished && first.lost == 0 && first.doubled == 0 && !first.violation[0] &&
+                first.trace_hash == second.trace_hash && heard.runs >= first.batches;
     if (loud || !fine)
         printf("seed %" PRIu64 ": %s, lost %" PRIu64 ", doubled %" PRIu64 ", failed %" PRIu64
-               ", duplicates %" PRIu64 ", makespan %.3f s, "
-               "bound %.3f s, batches %" PRIu64 ", events %" PRIu64 ", trace %016" PRIx64 "%s\n",
+               ", duplicates %" PRIu64 ", hedged %" PRIu64 ", makespan %.3f s, bound %.3f s, batches %" PRIu64
+               ", events %" PRIu64 ", commits %" PRIu64 ", restarts %" PRIu64 ", crashes %" PRIu64
+               ", trace %016" PRIx64 "%s%s%s\n",
                seed, first.finished ? "finished" : "NOT FINISHED", first.lost, first.doubled, first.failed,
-               first.duplicates, (double)first.makespan_us / 1e6, first.bound_us / 1e6, first.batches,
-               first.events, first.trace_hash,
-               first.trace_hash == second.trace_hash ? "" : " NOT REPEATABLE");
+               first.duplicates, first.hedged, (double)first.makespan_us / 1e6, first.bound_us / 1e6,
+               first.batches, first.events, first.commits, first.restarts, first.crashes, first.trace_hash,
+               first.trace_hash == second.trace_hash ? "" : " NOT REPEATABLE", first.violation[0] ? ", " : "",
+               first.violation);
     return fine;
 }
 
 /* Seeds that once found a defect. */
 static const uint64_t scars[] = { 9, 474, 1948 };
 
-int main(int argc, char **argv)
+static int run_seeds(uint64_t from, uint64_t count, bool with_scars)
 {
-    uint64_t from = argc > 1 ? strtoull(argv[1], NULL, 10) : 1, count = argc > 2 ? strtoull(argv[2], NULL, 10)
-                                                                        : argc > 1 ? 1
-                                                                                   : 200;
     uint64_t bad = 0;
-    for (size_t i = 0; argc == 1 && i < sizeof scars / sizeof scars[0]; i++)
+    for (size_t i = 0; with_scars && i < sizeof scars / sizeof scars[0]; i++)
         bad += !good(scars[i], false);
     for (uint64_t i = 0; i < count; i++)
         bad += !good(from + i, count == 1);
     printf("%" PRIu64 " seeds from %" PRIu64 ", %" PRIu64 " bad\n", count, from, bad);
     return bad > 0;
+}
+
+/* ---- speed and scale ---- */
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static int run_speed(void)
+{
+    struct world_device devices[24];
+    uint64_t samples = 20000000;
+    struct rng rng;
+    rng_init(&rng, 1);
+    for (uint32_t i = 0; i < 24; i++)
+        devices[i] = (struct world_device){ .alpha_us = 1000 + (double)rng_below(&rng, 20000),
+                                            .beta_us = 100 + (double)rng_below(&rng, 3000),
+                                            .batch_max = 32 };
+    struct world_config config = { .seed = 1,
+                                   .devices = devices,
+                                   .devices_count = 24,
+                                   .jobs_count = 1,
+                                   .samples = &samples,
+                                   .weather = { .delay_us = 100, .disk_us = 2000 } };
+    for (int blind = 0; blind < 2; blind++) {
+        struct world_report report;
+        config.blind = blind == 1;
+        double start = seconds_now();
+        world_run(&config, &report);
+        double took = seconds_now() - start;
+        printf(
+            "24 slots, %s: %" PRIu64 " batches, %" PRIu64 " events in %.2f s of CPU: %.0f batches a second, "
+            "makespan %.4f of the bound%s%s\n",
+            blind ? "blind" : "checked", report.batches, report.events, took, (double)report.batches / took,
+            (double)report.makespan_us / report.bound_us, report.violation[0] ? ", " : "", report.violation);
+    }
+    return 0;
+}
+
+/* Ten kinds of edge device and server; a tenth as many workers of a kind each time it is twice as fast. */
+static void draw_scale(struct world_device devices[10], uint32_t workers)
+{
+    uint32_t left = workers;
+    for (uint32_t i = 0; i < 10; i++) {
+        uint32_t count = i == 9 ? left : (workers + 9) / 10 < left ? (workers + 9) / 10 : left;
+        left -= count;
+        double beta = 40000.0 / (double)(1u << i);
+        devices[i] = (struct world_device){ .alpha_us = beta * 2,
+                                            .beta_us = beta,
+                                            .batch_max = 64u << (i / 2),
+                                            .load_us = 500000 + 100000 * i,
+                                            .count = count,
+                                            .joins_every_us = 10 };
+    }
+}
+
+static int run_scale(uint32_t workers, uint64_t samples)
+{
+    struct world_device devices[10];
+    draw_scale(devices, workers);
+    uint32_t count = workers >= 10 ? 10 : 1;
+    if (count == 1)
+        devices[0].count = workers;
+    struct world_config config = { .seed = 1,
+                                   .devices = devices,
+                                   .devices_count = count,
+                                   .jobs_count = 1,
+                                   .samples = &samples,
+                                   .weather = { .delay_us = 500, .delay_spread_us = 500, .disk_us = 5000 },
+                                   .blind = true,
+                                   .heartbeat_us = 60000000,
+                                   .steps_max = UINT64_MAX };
+    struct world_report report;
+    struct timespec a, b;
+    clock_gettime(CLOCK_MONOTONIC, &a);
+    world_run(&config, &report);
+    clock_gettime(CLOCK_MONOTONIC, &b);
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    printf("%" PRIu32 " workers, %" PRIu64 " samples: %s, lost %" PRIu64 ", doubled %" PRIu64
+           ", batches %" PRIu64 ", events %" PRIu64
+           ", makespan %.3f s (simulated), %.4f of the bound, %.1f s of wall time, %.0f MiB at "
+           "most\n",
+           workers, samples, report.finished ? "finished" : "NOT FINISHED", report.lost, report.doubled,
+           report.batches, report.events, (double)report.makespan_us / 1e6,
+           (double)report.makespan_us / report.bound_us,
+           (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9,
+           (double)usage.ru_maxrss / 1024);
+    return !report.finished || report.lost || report.doubled;
+}
+
+int main(int argc, char **argv)
+{
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argc > 1 && strcmp(argv[1], "--speed") == 0)
+        return run_speed();
+    if (argc > 3 && strcmp(argv[1], "--scale") == 0)
+        return run_scale((uint32_t)strtoul(argv[2], NULL, 10), strtoull(argv[3], NULL, 10));
+    if (argc > 1 && strcmp(argv[1], "--long") == 0)
+        return run_seeds(1, 100000, true);
+    if (argc > 1)
+        return run_seeds(strtoull(argv[1], NULL, 10), argc > 2 ? strtoull(argv[2], NULL, 10) : 1, false);
+    return run_seeds(1, 1000, true);
 }
