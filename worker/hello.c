@@ -117,17 +117,51 @@ static void add_device(struct hello_store *store, const struct device *device)
     };
 }
 
+static void add_catalog_figure(struct device *device, const char *name, double value)
+{
+    if (value <= 0)
+        return;
+    struct figure *figure = &device->figures[device->figures_count++];
+    snprintf(figure->name, sizeof figure->name, "%s", name);
+    figure->value = value;
+    figure->grade = GRADE_CATALOG;
+}
+
+/* What the data sheet says of the device that is being emulated. */
+static void add_catalog(struct device *device, const struct catalog_device *row)
+{
+    snprintf(device->vendor, sizeof device->vendor, "%s", row->vendor);
+    add_catalog_figure(device, "int4_ops_per_second", row->int4_ops_per_second);
+    add_catalog_figure(device, "int8_ops_per_second", row->int8_ops_per_second);
+    add_catalog_figure(device, "fp16_ops_per_second", row->fp16_ops_per_second);
+    add_catalog_figure(device, "bf16_ops_per_second", row->bf16_ops_per_second);
+    add_catalog_figure(device, "fp32_ops_per_second", row->fp32_ops_per_second);
+    add_catalog_figure(device, "memory_bandwidth_bytes_per_second", row->bandwidth_bytes_per_second);
+    device->precisions_count = row->precisions[0] ? 0 : device->precisions_count;
+    for (const char *at = row->precisions; *at && device->precisions_count < PROBE_PRECISIONS_MAX;) {
+        size_t length = strcspn(at, " ");
+        snprintf(device->precisions[device->precisions_count++], sizeof device->precisions[0], "%.*s",
+                 (int)length, at);
+        at += length + strspn(at + length, " ");
+    }
+}
+
 static struct device emulated_device(const struct fleet_worker *member)
 {
     struct device device = { .numa_node = -1,
                              .threads = 1,
                              .precisions_count = 1,
                              .precisions = { "fp32" },
+                             .memory_total_bytes = (uint64_t)member->memory_bytes,
+                             .memory_free_bytes = (uint64_t)member->memory_bytes,
                              .idle_watts = member->idle_watts,
                              .busy_watts = member->busy_watts };
     snprintf(device.kind, sizeof device.kind, "%s", member->kind);
     snprintf(device.id, sizeof device.id, "%s:0", member->kind);
-    snprintf(device.name, sizeof device.name, "%s", member->device[0] ? member->device : member->name);
+    snprintf(device.name, sizeof device.name, "%s",
+             member->device != NULL ? member->device->name : member->name);
+    if (member->device != NULL)
+        add_catalog(&device, member->device);
     return device;
 }
 
@@ -174,18 +208,25 @@ static void add_local(struct hello *hello, const struct machine *machine, const 
     }
 }
 
-static void add_emulated(struct hello *hello, const struct fleet_worker *member)
+static void add_emulated(struct hello *hello, const struct fleet_worker *member,
+                         const struct hello_options *options)
 {
+    double scale = options->time_scale > 0 ? options->time_scale : 1;
     struct device device = emulated_device(member);
     add_device(hello->store, &device);
     struct message_slot *slot = add_slot(hello, &device, &emulated_ops);
-    memcpy(hello->store->sizes, member->sizes, sizeof member->sizes);
+    if (member->sizes_count > 0)
+        memcpy(hello->store->sizes, member->sizes, member->sizes_count * sizeof member->sizes[0]);
     slot->runtime = emulated_ops.name;
     slot->batch_sizes = hello->store->sizes;
     slot->batch_sizes_count = member->sizes_count;
     slot->batch_max = member->curve.batch_max;
     slot->window = HELLO_EMULATED_WINDOW;
     slot->price_per_hour = member->price_per_hour;
+    if (member->prior != NULL) {
+        slot->alpha_us = member->prior->alpha_ms * 1000 * scale;
+        slot->beta_us = member->prior->beta_ms * 1000 * scale;
+    }
 }
 
 /* ---- all ---- */
@@ -234,7 +275,7 @@ enum err hello_new(const struct machine *machine, const struct fleet_worker *mem
     if (member == NULL || member->local)
         add_local(*hello, machine, member, options);
     else
-        add_emulated(*hello, member);
+        add_emulated(*hello, member, options);
     (*hello)->message.devices_count = store->devices_count;
     return ERR_OK;
 }

@@ -32,7 +32,8 @@ struct hello_options {
     const char *name;          /* NULL: the member's, else the host's */
     const char *const *labels; /* "key=value"; added to the member's */
     uint32_t labels_count;
-    uint32_t threads; /* of each CPU slot, 0 = as probed */
+    uint32_t threads;  /* of each CPU slot, 0 = as probed */
+    double time_scale; /* the fleet's, for the prior curve of a catalog device; 0 = 1 */
 };
 
 struct hello {

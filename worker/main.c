@@ -90,14 +90,16 @@ static enum err find_member(const struct settings *settings, struct fleet **flee
     return ERR_OK;
 }
 
-static enum err describe(const struct settings *settings, const struct fleet_worker *member,
-                         struct machine *machine, struct hello **hello, struct why *why)
+static enum err describe(const struct settings *settings, const struct fleet *fleet,
+                         const struct fleet_worker *member, struct machine *machine, struct hello **hello,
+                         struct why *why)
 {
     struct hello_options options = {
         .name = settings->name,
         .labels = settings->labels.at,
         .labels_count = (uint32_t)settings->labels.count,
         .threads = (uint32_t)settings->threads,
+        .time_scale = fleet != NULL ? fleet->time_scale : 1,
     };
     if (settings->threads > 1024)
         return why_set(why, ERR_USAGE, "--threads %llu: at most 1024", (unsigned long long)settings->threads);
@@ -110,11 +112,12 @@ static enum err describe(const struct settings *settings, const struct fleet_wor
     return hello_new(machine, member, &options, hello, why);
 }
 
-static enum err dry_run(const struct settings *settings, const struct fleet_worker *member, struct why *why)
+static enum err dry_run(const struct settings *settings, const struct fleet *fleet,
+                        const struct fleet_worker *member, struct why *why)
 {
     static struct machine machine; /* tens of kilobytes */
     struct hello *hello = NULL;
-    enum err err = describe(settings, member, &machine, &hello, why);
+    enum err err = describe(settings, fleet, member, &machine, &hello, why);
     if (err != ERR_OK)
         return err;
     char *text = settings->json ? hello_json(hello, &machine) : NULL;
@@ -175,6 +178,17 @@ static bool wait_to_join(const struct fleet *fleet, const struct fleet_worker *m
     return true;
 }
 
+/* Whose time it is that is being emulated, and with what model. */
+static void tell_prior(const struct fleet_worker *member)
+{
+    if (member == NULL || member->prior == NULL)
+        return;
+    const struct catalog_prior *prior = member->prior;
+    log_info("CATALOG-CURVE", "%s emulates %s as with %s (%s): alpha %.4g ms, beta %.4g ms, batches up to %u",
+             member->name, member->device->name, prior->benchmark ? prior->benchmark : "the model's figures",
+             catalog_origin_name(prior->origin), prior->alpha_ms, prior->beta_ms, member->curve.batch_max);
+}
+
 static enum err serve(const struct settings *settings, const struct fleet *fleet,
                       const struct fleet_worker *member, struct why *why)
 {
@@ -189,11 +203,12 @@ static enum err serve(const struct settings *settings, const struct fleet *fleet
     if (err == ERR_OK)
         err = find_state_dir(settings, state_dir, why);
     if (err == ERR_OK)
-        err = describe(settings, member, &machine, &hello, why);
+        err = describe(settings, fleet, member, &machine, &hello, why);
     if (err != ERR_OK || !tie_to_parent(settings, parent) || !wait_to_join(fleet, member, stop_fd)) {
         hello_free(&hello);
         return err;
     }
+    tell_prior(member);
     struct loop_config config = {
         .url = settings->coordinator,
         .state_dir = state_dir,
@@ -246,7 +261,7 @@ static enum err run(struct settings *settings, struct why *why)
         return why_set(why, ERR_USAGE, "which coordinator? Give --coordinator URL or set MOTLEY_COORDINATOR");
     err = find_member(settings, &fleet, &member, why);
     if (err == ERR_OK)
-        err = settings->dry_run ? dry_run(settings, member, why) : serve(settings, fleet, member, why);
+        err = settings->dry_run ? dry_run(settings, fleet, member, why) : serve(settings, fleet, member, why);
     fleet_free(&fleet);
     return err;
 }

@@ -20,6 +20,8 @@
 
 static struct fleet fleet;
 static struct fleet_worker member;
+static struct fleet_fault faults[FLEET_FAULTS_MAX];
+static uint32_t sizes[2];
 
 static int reset(void **state)
 {
@@ -30,13 +32,15 @@ static int reset(void **state)
                                     .curve = { .alpha_ms = 2, .beta_ms = 1, .batch_max = 8 },
                                     .idle_watts = -1,
                                     .busy_watts = -1,
-                                    .price_per_hour = -1 };
+                                    .price_per_hour = -1,
+                                    .sizes = sizes,
+                                    .faults = faults };
     return 0;
 }
 
 static void add_fault(double at_seconds, enum fleet_fault_kind kind, double factor)
 {
-    member.faults[member.faults_count++] =
+    faults[member.faults_count++] =
         (struct fleet_fault){ .at_seconds = at_seconds, .kind = kind, .factor = factor };
 }
 
@@ -52,8 +56,8 @@ static void batches_are_padded_to_allowed_sizes(void **state)
     assert_int_equal(emulation_padded(&member, 8), 8);
     assert_int_equal(emulation_padded(&member, 9), 0);
     member.sizes_count = 2;
-    member.sizes[0] = 2;
-    member.sizes[1] = 8;
+    sizes[0] = 2;
+    sizes[1] = 8;
     assert_int_equal(emulation_padded(&member, 1), 2);
     assert_int_equal(emulation_padded(&member, 3), 8);
     assert_int_equal(emulation_padded(&member, 9), 0);
@@ -136,11 +140,11 @@ static void the_area_under_the_throttles_is_the_work(void **state)
         uint64_t start = 1000000 + rng_below(&rng, 4000000), end = finish_us(start, 700000);
         double area = 0, speed = 1, from = (double)start;
         for (uint32_t i = 0; i <= member.faults_count; i++) {
-            double to = i < member.faults_count ? 1e6 + member.faults[i].at_seconds * 1e6 : 1e18;
+            double to = i < member.faults_count ? 1e6 + faults[i].at_seconds * 1e6 : 1e18;
             to = fmin(fmax(to, from), (double)end);
             area += (to - from) * speed;
             from = fmax(from, to);
-            speed = i < member.faults_count ? member.faults[i].factor : 0;
+            speed = i < member.faults_count ? faults[i].factor : 0;
         }
         assert_true(fabs(area - 700000) < 40);
     }

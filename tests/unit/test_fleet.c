@@ -130,7 +130,8 @@ static void test_defaults(void **state)
     const struct fleet_worker *worker = &fleet->workers[0];
     assert_string_equal(worker->name, "worker");
     assert_string_equal(worker->kind, "cpu");
-    assert_string_equal(worker->device, "");
+    assert_null(worker->device);
+    assert_null(worker->prior);
     assert_int_equal(worker->curve.batch_max, FLEET_BATCH_MAX_DEFAULT);
     assert_int_equal(worker->sizes_count, 0);
     assert_int_equal(worker->faults_count, 0);
@@ -271,13 +272,16 @@ static void test_faults(void **state)
            "out of range");
 }
 
-static void test_what_this_version_has_not(void **state)
+static void test_counts_and_missing_curves(void **state)
 {
     (void)state;
-    refuse_as(ERR_UNSUPPORTED, "workers:\n  - device: jetson-orin-nano-8gb\n", "2:13",
-              "no device catalog; give kind and curve");
     refuse("workers:\n  - count: 1..20\n    local: true\n", "2:12",
-           "'1..20' is a range; ranges are not in this version");
+           "1..20 is a range, which only `motley simulate` can choose from");
+    refuse("workers:\n  - count: 20..1\n    local: true\n", "2:12", "'20..1' is no range");
+    refuse("workers:\n  - count: 0..0\n    local: true\n", "2:12", "'0..0' is no range");
+    refuse("workers:\n  - count: 1..2..3\n    local: true\n", "2:12", "is no range");
+    refuse("workers:\n  - count: 1..99999999999\n    local: true\n", "2:12", "is no range");
+    refuse("workers:\n  - count: ..\n    local: true\n", "2:12", "is no range");
     refuse("workers:\n  - count: 0\n    local: true\n", "2:12", "count: 0 is out of range");
     refuse("workers:\n  - name: x\n", "2:5", "needs a curve");
     refuse("workers:\n  - name: x\n    local: false\n", "2:5", "needs a curve");
@@ -286,6 +290,192 @@ static void test_what_this_version_has_not(void **state)
         ERR_LIMIT,
         "workers:\n  - { count: 60000, name: a, local: true }\n  - { count: 60000, name: b, local: true }\n",
         "3:5", "makes 120000 workers");
+}
+
+static void test_catalog_devices(void **state)
+{
+    (void)state;
+    accept("workers:\n  - device: nvidia-h200\n  - { device: jetson-xavier-nx, count: 2 }\n");
+    assert_int_equal(fleet->workers_count, 3);
+    const struct fleet_worker *h200 = &fleet->workers[0], *nx = &fleet->workers[2];
+    assert_string_equal(h200->name, "nvidia-h200");
+    assert_string_equal(h200->device->name, "nvidia-h200-sxm");
+    assert_string_equal(h200->kind, "gpu");
+    assert_true(h200->has_curve && h200->prior);
+    near(h200->curve.beta_ms, 8 * 1000.0 / 756960);
+    near(h200->busy_watts, 700);
+    assert_true(h200->idle_watts < 0 && h200->price_per_hour < 0);
+    near(h200->memory_bytes, 143771.0 * 1048576);
+    assert_string_equal(nx->name, "jetson-xavier-nx-2");
+    near(nx->curve.beta_ms, 1000 / 1245.1);
+    near(nx->curve.alpha_ms + nx->curve.beta_ms, 2.43749);
+    assert_string_equal(nx->prior->benchmark, "resnet50");
+    assert_ptr_equal(nx->prior, fleet->workers[1].prior);
+    accept("workers:\n  - { device: 'cpu:raspberry-pi-4' }\n");
+    assert_string_equal(fleet->workers[0].name, "arm-cortex-a72-rpi4"); /* the alias is no name */
+}
+
+static void test_own_figures_before_the_catalogs(void **state)
+{
+    (void)state;
+    accept("workers:\n"
+           "  - { device: nvidia-t4, kind: npu, name: odd, power: { idle_watts: 17, busy_watts: 66 } }\n"
+           "  - { device: kneron-kl720, curve: { alpha_ms: 3, beta_ms: 4 }, price_per_hour: 0.1 }\n"
+           "  - { device: nvidia-t4, name: sized, batch_sizes: [ 1, 4096 ] }\n");
+    const struct fleet_worker *odd = fleet_find(fleet, "odd"), *own = fleet_find(fleet, "kneron-kl720"),
+                              *sized = fleet_find(fleet, "sized");
+    assert_string_equal(odd->kind, "npu");
+    near(odd->busy_watts, 66);
+    near(odd->idle_watts, 17);
+    assert_non_null(odd->prior);
+    assert_string_equal(own->kind, "npu");
+    near(own->curve.beta_ms, 4);
+    near(own->price_per_hour, 0.1);
+    assert_int_equal(own->curve.batch_max, FLEET_BATCH_MAX_DEFAULT);
+    assert_null(own->prior);
+    assert_int_equal(sized->curve.batch_max, 4096);
+    near(sized->busy_watts, 70);
+}
+
+static void test_catalog_devices_that_are_refused(void **state)
+{
+    (void)state;
+    refuse("workers:\n  - device: jetson-orin-nanno\n", "2:13", "the nearest are jetson-orin-nano-8gb, ");
+    refuse_as(ERR_UNSUPPORTED, "workers:\n  - device: nvidia-t4\n  - device: kneron-kl720\n", "3:5",
+              "give curve: { alpha_ms: ..., beta_ms: ... } (resnet50 stands for a model not known yet)");
+    refuse("workers:\n  - { device: nvidia-t4, local: true }\n", "2:5", "both local and device");
+}
+
+static enum err read_with(const char *text, bool ranges, const char *benchmark)
+{
+    char path[64];
+    const struct catalog_workload workload = { .benchmark = benchmark };
+    const struct fleet_reading reading = { .ranges = ranges, .workload = benchmark ? &workload : NULL };
+    int fd = memfd_create("fleet", 0);
+    fleet_free(&fleet);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    enum err err = fleet_open(path, &reading, &fleet, &why);
+    close(fd);
+    return err;
+}
+
+static void test_another_workload(void **state)
+{
+    (void)state;
+    const struct catalog_workload bert = { .benchmark = "bert" }, own = { .operations_per_sample = 4.1e9 },
+                                  unknown = { .benchmark = "bart" };
+    const char *text =
+        "workers:\n  - { device: nvidia-t4, count: 2 }\n  - { curve: { alpha_ms: 1, beta_ms: 1 } }\n";
+    assert_int_equal(read_with(text, false, "mobilenet"), ERR_OK);
+    near(fleet->workers[1].curve.beta_ms, 8 * 1000.0 / 141807);
+    assert_int_equal(fleet_resolve(fleet, &bert, &why), ERR_OK);
+    near(fleet->workers[1].curve.beta_ms, 1000 / 443.145);
+    assert_string_equal(fleet->workers[1].name, "nvidia-t4-2");
+    near(fleet->workers[2].curve.beta_ms, 1);
+    assert_int_equal(fleet_resolve(fleet, &unknown, &why), ERR_USAGE);
+    near(fleet->workers[0].curve.beta_ms, 1000 / 443.145); /* as before */
+    assert_int_equal(fleet_resolve(fleet, &own, &why), ERR_OK);
+    assert_int_equal(fleet->workers[0].prior->origin, CATALOG_SCALED);
+    assert_int_equal(read_with("workers:\n  - device: canaan-k210\n", false, "resnet50"), ERR_UNSUPPORTED);
+    assert_non_null(strstr(why.text, "25.6 MB of weights"));
+    assert_int_equal(read_with("workers:\n  - device: canaan-k210\n", false, NULL), ERR_OK);
+    assert_int_equal(read_with("workers:\n  - device: gap9\n", false, "tiny-kws"), ERR_OK);
+    assert_int_equal(fleet->workers[0].curve.batch_max, 1);
+}
+
+static void test_ranges(void **state)
+{
+    (void)state;
+    static const uint32_t few[] = { 1, 2, 1 };
+    const char *text =
+        "workers:\n  - { device: nvidia-t4, count: 1..20, labels: { room: b12 } }\n"
+        "  - { name: box, count: 2, curve: { alpha_ms: 1, beta_ms: 1 } }\n"
+        "  - { name: one, curve: { alpha_ms: 1, beta_ms: 1 }, faults: [ { at_seconds: 1, dies: true } ] }\n";
+    assert_int_equal(read_with(text, true, NULL), ERR_OK);
+    assert_int_equal(fleet->groups_count, 3);
+    assert_int_equal(fleet->groups[0].count_min, 1);
+    assert_int_equal(fleet->groups[0].count_max, 20);
+    assert_int_equal(fleet->workers_count, 23);
+    assert_string_equal(fleet->workers[19].name, "nvidia-t4-20");
+    assert_int_equal(fleet_choose(fleet, few, &why), ERR_OK);
+    assert_int_equal(fleet->workers_count, 4);
+    assert_string_equal(fleet->workers[0].name, "nvidia-t4-1");
+    assert_string_equal(fleet->workers[0].labels[0].value, "b12");
+    assert_string_equal(fleet->workers[2].name, "box-2");
+    assert_string_equal(fleet->workers[3].name, "one");
+    assert_true(fleet->workers[0].has_curve);
+    assert_int_equal(fleet->groups[0].count, 1);
+    assert_true(fleet_bound_seconds(fleet, 1000) > 0);
+    assert_int_equal(read_with("workers:\n  - { count: 1..60000, name: a, local: true }\n"
+                               "  - { count: 1..60000, name: b, local: true }\n",
+                               true, NULL),
+                     ERR_LIMIT);
+}
+
+static void test_a_hundred_thousand_share_what_is_alike(void **state)
+{
+    (void)state;
+    accept(
+        "workers:\n  - { name: e, count: 100000, curve: { alpha_ms: 1, beta_ms: 1 }, labels: { a: b } }\n");
+    assert_int_equal(fleet->workers_count, 100000);
+    assert_ptr_equal(fleet->workers[0].labels, fleet->workers[99999].labels);
+    assert_string_equal(fleet->workers[99999].name, "e-100000");
+    assert_true(sizeof(struct fleet_worker) <= 200);
+    assert_true(fleet_bound_seconds(fleet, 1000000000) > 0);
+}
+
+/* The fleets that come with Motley: their sizes, and that one of them has something to choose. */
+static void test_shipped_fleets(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        uint32_t workers;
+    } shipped[] = {
+        { "home-lab", 7 }, { "cluster-edge", 84 }, { "thousand-mixed", 1000 }, { "edge-100k", 100000 }
+    };
+    const struct catalog_workload workload = { .benchmark = "resnet50" };
+    const struct fleet_reading reading = { .ranges = true, .workload = &workload };
+    for (size_t i = 0; i < sizeof shipped / sizeof shipped[0]; i++) {
+        char path[512];
+        fleet_free(&fleet);
+        snprintf(path, sizeof path, FLEETS_DIR "/%s.yaml", shipped[i].name);
+        if (fleet_open(path, &reading, &fleet, &why) != ERR_OK)
+            fail_msg("%s", why.text);
+        assert_string_equal(fleet->name, shipped[i].name);
+        assert_int_equal(fleet->workers_count, shipped[i].workers);
+        assert_true(fleet_bound_seconds(fleet, 1000000) > 0);
+    }
+}
+
+static int by_energy(const void *a, const void *b)
+{
+    const struct fleet_worker *x = a, *y = b;
+    double each_x = x->busy_watts * x->curve.beta_ms, each_y = y->busy_watts * y->curve.beta_ms;
+    return (each_x > each_y) - (each_x < each_y);
+}
+
+/* Fluid, without idle watts: everybody until T, against the most frugal ones until 1.5 T. */
+static void test_the_cluster_has_a_greener_way(void **state)
+{
+    (void)state;
+    const char *path = FLEETS_DIR "/cluster-edge.yaml";
+    double watts = 0, rate = 0, green_watts = 0, green_rate = 0;
+    fleet_free(&fleet);
+    if (fleet_read(path, &fleet, &why) != ERR_OK)
+        fail_msg("%s", why.text);
+    for (uint32_t i = 0; i < fleet->workers_count; i++) {
+        assert_true(fleet->workers[i].busy_watts > 0 && fleet->workers[i].price_per_hour > 0);
+        watts += fleet->workers[i].busy_watts;
+        rate += fleet_worker_rate(fleet, &fleet->workers[i]);
+    }
+    qsort(fleet->workers, fleet->workers_count, sizeof *fleet->workers, by_energy);
+    for (uint32_t i = 0; i < fleet->workers_count && green_rate < rate / 1.5; i++) {
+        green_watts += fleet->workers[i].busy_watts;
+        green_rate += fleet_worker_rate(fleet, &fleet->workers[i]);
+    }
+    assert_true(green_watts / green_rate < 0.7 * watts / rate);
 }
 
 static void test_what_is_no_document(void **state)
@@ -467,7 +657,15 @@ int main(void)
         cmocka_unit_test(test_wrong_values_are_placed),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_what_this_version_has_not),
+        cmocka_unit_test(test_counts_and_missing_curves),
+        cmocka_unit_test(test_catalog_devices),
+        cmocka_unit_test(test_own_figures_before_the_catalogs),
+        cmocka_unit_test(test_catalog_devices_that_are_refused),
+        cmocka_unit_test(test_another_workload),
+        cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_shipped_fleets),
+        cmocka_unit_test(test_the_cluster_has_a_greener_way),
+        cmocka_unit_test(test_a_hundred_thousand_share_what_is_alike),
         cmocka_unit_test(test_what_is_no_document),
         cmocka_unit_test(test_deep_nesting_is_refused_at_once),
         cmocka_unit_test(test_aliases_are_followed),

@@ -51,18 +51,20 @@ static int tear_down(void **state)
 
 static struct fleet_worker emulated_member(void)
 {
+    static const uint32_t sizes[] = { 1, 8, 64 };
+    static const struct fleet_label labels[] = { { "room", "b12" } };
     struct fleet_worker member = {
         .name = "odd-box-2",
         .kind = "npu",
         .has_curve = true,
         .curve = { 20, 10, 64 },
         .sizes_count = 3,
-        .sizes = { 1, 8, 64 },
+        .sizes = sizes,
         .idle_watts = 2,
         .busy_watts = 9,
         .price_per_hour = 0.2,
         .labels_count = 1,
-        .labels = { { "room", "b12" } },
+        .labels = labels,
     };
     return member;
 }
@@ -159,6 +161,35 @@ static void test_emulated_member(void **state)
     pass_the_wire();
 }
 
+static void test_catalog_member(void **state)
+{
+    (void)state;
+    const struct catalog_prior prior = { .alpha_ms = 2, .beta_ms = 0.5 };
+    struct fleet_worker member = { .name = "t4",
+                                   .kind = "gpu",
+                                   .device = catalog_find("nvidia-t4"),
+                                   .prior = &prior,
+                                   .has_curve = true,
+                                   .curve = { 2, 0.5, 256 },
+                                   .memory_bytes = 17179869184.0,
+                                   .idle_watts = -1,
+                                   .busy_watts = 70,
+                                   .price_per_hour = -1 };
+    assert_int_equal(make(&member, (struct hello_options){ .time_scale = 0.5 }), ERR_OK);
+    const struct message_device *device = &hello->message.devices[0];
+    assert_string_equal(device->name, "nvidia-t4");
+    assert_string_equal(device->vendor, "NVIDIA");
+    assert_int_equal(device->memory_total_bytes, 17179869184);
+    assert_int_equal(device->precisions_count, 4);
+    assert_string_equal(device->precisions[2], "int8");
+    assert_int_equal(device->figures_count, 3); /* what is not published or 0 is left out */
+    assert_string_equal(device->figures[0].name, "fp16_ops_per_second");
+    assert_true(device->figures[0].value == 64.8e12);
+    assert_int_equal(device->figures[0].grade, MESSAGE_GRADE_CATALOG);
+    assert_true(hello->message.slots[0].alpha_us == 1000 && hello->message.slots[0].beta_us == 250);
+    pass_the_wire();
+}
+
 static void test_local_member(void **state)
 {
     (void)state;
@@ -249,6 +280,7 @@ int main(void)
         STORY(test_options),
         STORY(test_labels_that_are_none),
         STORY(test_emulated_member),
+        STORY(test_catalog_member),
         STORY(test_local_member),
         STORY(test_odd_texts_are_cleaned),
         STORY(test_nothing_found),
