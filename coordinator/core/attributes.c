@@ -242,22 +242,23 @@ static struct attribute_entry *draft(struct attributes_builder *builder, const c
     return entry;
 }
 
-/* A text with its zero, cut before a character that would not fit whole. */
-static bool put_text(struct attributes_builder *builder, uint32_t *used, const char *text, uint32_t *offset,
-                     uint32_t *size)
+/* A text with its zero, cut before a character that would not fit whole. Returns its size; 0: empty, or no
+ * room.
+ */
+static uint16_t put_text(struct attributes_builder *builder, uint32_t *used, const char *text,
+                         uint16_t *offset)
 {
     size_t length = strnlen(text, ATTRIBUTE_VALUE_MAX);
     if (length == ATTRIBUTE_VALUE_MAX)
         for (length--; length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80;)
             length--;
     if (length == 0 || *used + length + 1 > sizeof builder->text)
-        return false;
+        return 0;
     memcpy(builder->text + *used, text, length);
     builder->text[*used + length] = 0;
-    *offset = *used;
-    *size = (uint32_t)length;
+    *offset = (uint16_t)*used;
     *used += (uint32_t)length + 1;
-    return true;
+    return (uint16_t)length;
 }
 
 static bool is_sane(double value) { return value == 0 || (value >= NUMBER_MIN && value <= NUMBER_MAX); }
@@ -275,7 +276,7 @@ bool attributes_add_number(struct attributes_builder *builder, const char *name,
 bool attributes_add_text(struct attributes_builder *builder, const char *name, const char *value)
 {
     struct attribute_entry *entry = draft(builder, name, ATTRIBUTE_TEXT);
-    if (!entry || !put_text(builder, &builder->used, value, &entry->text, &entry->size))
+    if (!entry || !(entry->size = put_text(builder, &builder->used, value, &entry->text)))
         return false;
     builder->count++;
     return true;
@@ -283,9 +284,10 @@ bool attributes_add_text(struct attributes_builder *builder, const char *name, c
 
 bool attributes_add_version(struct attributes_builder *builder, const char *name, const char *value)
 {
+    struct version version;
     struct attribute_entry *entry = draft(builder, name, ATTRIBUTE_VERSION);
-    if (!entry || !version_parse(value, strlen(value), true, &entry->version) ||
-        !put_text(builder, &builder->used, value, &entry->text, &entry->size))
+    if (!entry || !version_parse(value, strlen(value), true, &version) ||
+        !(entry->size = put_text(builder, &builder->used, value, &entry->text)))
         return false;
     builder->count++;
     return true;
@@ -298,13 +300,13 @@ bool attributes_add_label(struct attributes_builder *builder, const char *key, c
     snprintf(name, sizeof name, "label.%s", key);
     struct attribute_entry *entry = draft(builder, name, ATTRIBUTE_LABEL);
     uint32_t used = builder->used;
-    if (!entry || !put_text(builder, &used, name, &entry->name, &entry->name_size) ||
-        !put_text(builder, &used, value, &entry->text, &entry->size))
+    if (!entry || !(entry->name_size = (uint8_t)put_text(builder, &used, name, &entry->name)) ||
+        !(entry->size = put_text(builder, &used, value, &entry->text)))
         return false;
     if (quantity_parse(value, strlen(value), &quantity) == QUANTITY_OK) {
         entry->is_number = 1;
         entry->number = quantity.value;
-        entry->dimension = (uint32_t)quantity.dimension;
+        entry->dimension = (uint8_t)quantity.dimension;
     }
     builder->used = used;
     builder->count++;
@@ -325,18 +327,19 @@ static bool add_members(struct attributes_builder *builder, struct attribute_ent
                         const char *members[], uint32_t count)
 {
     bool whole = types[entry->type].whole;
-    uint32_t used = builder->used, offset, size;
+    uint32_t used = builder->used;
+    uint16_t offset;
     for (uint32_t i = 1; i < count; i++)
         for (uint32_t j = i; j > 0 && compare_members(whole, members[j - 1], members[j]) > 0; j--) {
             const char *swap = members[j];
             members[j] = members[j - 1];
             members[j - 1] = swap;
         }
-    entry->text = builder->used;
+    entry->text = (uint16_t)used;
     for (uint32_t i = 0; i < count; i++) {
         if (i > 0 && compare_members(whole, members[i - 1], members[i]) == 0)
             continue;
-        if (!put_text(builder, &used, members[i], &offset, &size))
+        if (!put_text(builder, &used, members[i], &offset))
             return false;
         entry->size++;
     }
@@ -388,7 +391,7 @@ static uint32_t text_bytes(const char *text, const struct attribute_entry *entry
     if (types[entry->type].kind == ATTRIBUTE_NUMBER)
         return 0;
     if (types[entry->type].kind != ATTRIBUTE_SET)
-        return entry->size + 1;
+        return entry->size + 1u;
     for (uint32_t i = 0; i < entry->size; i++)
         bytes += (uint32_t)strlen(text + entry->text + bytes) + 1;
     return bytes;
@@ -436,11 +439,11 @@ static void move_texts(struct attribute_entry *entry, const char *from, char *to
     uint32_t bytes = text_bytes(from, entry);
     if (entry->name_size) {
         memcpy(to + *used, from + entry->name, entry->name_size + 1);
-        entry->name = *used;
-        *used += entry->name_size + 1;
+        entry->name = (uint16_t)*used;
+        *used += entry->name_size + 1u;
     }
     memcpy(to + *used, from + entry->text, bytes);
-    entry->text = bytes ? *used : 0;
+    entry->text = (uint16_t)(bytes ? *used : 0);
     *used += bytes;
 }
 
@@ -516,9 +519,11 @@ void attributes_at(const struct attributes *attributes, uint32_t index, struct a
     attribute->number = entry->number;
     attribute->dimension = (enum dimension)entry->dimension;
     attribute->is_number = entry->is_number != 0;
-    attribute->version = entry->version;
     attribute->text = text + entry->text;
     attribute->size = entry->size;
+    if (type->kind != ATTRIBUTE_VERSION ||
+        !version_parse(attribute->text, attribute->size, true, &attribute->version))
+        attribute->version = (struct version){ 0 };
 }
 
 bool attributes_find(const struct attributes *attributes, uint32_t type, const char *name, size_t name_size,

@@ -75,9 +75,7 @@ bool attribute_is_word(const char *text, size_t size);
 
 /* ---- building ---- */
 
-/* Collects; lives on the caller's stack (about 20 KB). Each add_ is false, and nothing is added, when the
- * name is not known or of another kind, was given before, the value is absurd (NaN, infinite, negative,
- * empty) or there is no room: a lying or odd worker then simply lacks the attribute. Longer texts are cut. */
+/* Private: how an attribute is kept. */
 struct attribute_entry {
     double number;
     uint16_t name, text; /* offsets in the text that goes with it; name: of labels */
@@ -85,6 +83,9 @@ struct attribute_entry {
     uint8_t type, name_size, dimension, is_number;
 };
 
+/* Collects; lives on the caller's stack (about 20 KB). Each add_ is false, and nothing is added, when the
+ * name is not known or of another kind, was given before, the value is absurd (NaN, infinite, negative,
+ * empty) or there is no room: a lying or odd worker then simply lacks the attribute. Longer texts are cut. */
 struct attributes_builder {
     uint32_t count, used;
     struct attribute_entry at[ATTRIBUTES_MAX];

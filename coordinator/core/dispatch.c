@@ -132,7 +132,7 @@ void dispatch_cap(struct sched *sched, const struct job *online)
 void dispatch(struct sched *sched)
 {
     if (sched->paused) {
-        sched->look_again_us = UINT64_MAX; /* the end of the pause wakes everybody */
+        sched->look_again_us = sched->hedge_us = UINT64_MAX; /* the end of the pause wakes everybody */
         return;
     }
     pool_cut_all(sched);
@@ -143,6 +143,7 @@ void dispatch(struct sched *sched)
     }
     sched->declined_count = 0;
     endgame_recall(sched);
+    sched->hedge_us = endgame_hedge(sched);
     bool waiting = queues_waiting(&sched->queues);
     if (!waiting || !sched->sitting_first)
         sched->look_again_us = UINT64_MAX;

@@ -19,4 +19,13 @@ enum { ENDGAME_SLOTS = 256 };
 void endgame_place(struct sched *sched, struct job *job);
 void endgame_recall(struct sched *sched);
 
+/* Nothing is ready or can be recalled, slots are idle, and a batch still runs: run it a second time where
+ * that would end in less than 0.8 of the time it has left, all of it or nothing, on one or several idle
+ * slots. Within a budget of 1 % of the job's samples. The first result of a sample claims it. Returns when to
+ * look again. */
+uint64_t endgame_hedge(struct sched *sched);
+
+/* A result of the lease claimed samples: who holds them too may forget them if it has not started. */
+void endgame_won(struct sched *sched, const struct job *job, const struct lease *lease);
+
 #endif

@@ -38,6 +38,13 @@ void fill_init(struct fill *fill) { *fill = (struct fill){ 0 }; }
 void fill_set(struct fill *fill, struct fill_slot *slot, double start_us, double rate)
 {
     ENSURE(rate > 0 && rate < FILL_NEVER && start_us >= 0 && start_us < FILL_NEVER);
+    if (slot->present && slot->start_us == start_us) {
+        if (slot->rate == rate)
+            return;
+        slot->rate = rate;
+        treap_refresh(fill->root, &slot->node, &slot_ops);
+        return;
+    }
     fill_remove(fill, slot);
     slot->start_us = start_us;
     slot->rate = rate;
@@ -95,6 +102,17 @@ double fill_finish_us(const struct fill *fill, double now_us, double samples)
 
 struct fill_slot *fill_first(const struct fill *fill) { return slot_of(treap_first(fill->root)); }
 struct fill_slot *fill_last(const struct fill *fill) { return slot_of(treap_last(fill->root)); }
+
+struct fill_slot *fill_from(const struct fill *fill, double start_us)
+{
+    struct treap_node *best = NULL;
+    for (struct treap_node *node = fill->root; node;) {
+        bool late = look(node)->start_us >= start_us;
+        best = late ? node : best;
+        node = late ? node->left : node->right;
+    }
+    return slot_of(best);
+}
 
 struct fill_slot *fill_next(const struct fill *fill, const struct fill_slot *slot)
 {

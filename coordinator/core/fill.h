@@ -40,6 +40,9 @@ void fill_remove(struct fill *fill, struct fill_slot *slot); /* nothing if absen
 double fill_finish_us(const struct fill *fill, double now_us, double samples);
 #define FILL_NEVER 1e300
 
+/* The first that starts at start_us or later; NULL if none does. */
+struct fill_slot *fill_from(const struct fill *fill, double start_us);
+
 /* In the order of start: the first, the last, and each one's neighbours. NULL at the ends. */
 struct fill_slot *fill_first(const struct fill *fill);
 struct fill_slot *fill_last(const struct fill *fill);

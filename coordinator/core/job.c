@@ -40,6 +40,7 @@ struct job *job_new(const struct sched_event *event, uint64_t now_us)
     job->added_us = now_us;
     ranges_init(&job->ready);
     ranges_init(&job->claimed);
+    ranges_init(&job->doubled);
     histogram_init(&job->latency);
     ranges_add(&job->ready, 0, job->samples);
     return job;
@@ -52,6 +53,7 @@ void job_free(struct job **job_p)
         return;
     ranges_fini(&job->ready);
     ranges_fini(&job->claimed);
+    ranges_fini(&job->doubled);
     for (uint32_t i = 0; i < job->tallies_count; i++)
         free(job->tallies[i]);
     free(job->tallies);
@@ -87,13 +89,23 @@ bool job_take(struct job *job, uint32_t count, uint64_t *first, uint32_t *taken)
     return true;
 }
 
-void job_give_back(struct job *job, uint64_t first, uint64_t end)
+static void give_back_unclaimed(struct job *job, uint64_t first, uint64_t end)
 {
     uint64_t low, high;
     while (ranges_gap(&job->claimed, first, end, &low, &high)) {
         ranges_add(&job->ready, low, high);
         first = high;
     }
+}
+
+void job_give_back(struct job *job, uint64_t first, uint64_t end)
+{
+    uint64_t from = first, low, high;
+    while (ranges_gap(&job->doubled, from, end, &low, &high)) {
+        give_back_unclaimed(job, low, high);
+        from = high;
+    }
+    ranges_remove(&job->doubled, first, end);
     for (uint32_t i = 0; i < job->suspects_count; i++) /* suspects stay suspects */
         ranges_remove(&job->ready, job->suspects[i].first, job->suspects[i].first + job->suspects[i].count);
 }
@@ -125,6 +137,7 @@ bool job_claim(struct job *job, uint64_t from, uint64_t end, uint64_t *first, ui
         return false;
     ranges_add(&job->claimed, low, high);
     ranges_remove(&job->ready, low, high);
+    ranges_remove(&job->doubled, low, high);
     clear_suspects(job, low, high);
     job->settling += high - low;
     *first = low;
@@ -234,6 +247,8 @@ bool job_check_take(struct job *job, uint32_t class, uint32_t most, struct check
 struct tally *job_tally(struct job *job, uint32_t slot, bool make)
 {
     uint32_t low = 0, high = job->tallies_count;
+    if (slot <= high && job->tallies[slot - 1]->slot == slot) /* all slots took part: it is at once there */
+        return &job->tallies[slot - 1]->tally;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if (job->tallies[middle]->slot < slot)
@@ -273,6 +288,11 @@ void job_check(const struct job *job)
         ENSURE(ranges_overlap(&job->ready, job->suspects[i].first, end) == 0);
     }
     ENSURE(suspects == job->suspect_samples);
+    while (ranges_next(&job->doubled, first, &low, &high)) {
+        ENSURE(ranges_overlap(&job->claimed, low, high) == 0 && ranges_overlap(&job->ready, low, high) == 0);
+        first = high;
+    }
+    first = 0;
     while (ranges_next(&job->ready, first, &low, &high)) {
         ENSURE(ranges_overlap(&job->claimed, low, high) == 0);
         first = high;

@@ -55,6 +55,8 @@ struct job {
     uint32_t suspects_count, suspects_capacity;
     struct suspect *suspects;
     uint64_t leases; /* live in slots' windows */
+    struct ranges doubled; /* leased twice: a hedge runs. No part of ready, claimed or a suspect */
+    uint64_t hedged;       /* samples that ever were; at most 1 % of all */
     uint64_t duplicates, attempts;
     uint64_t added_us, started_us, settled_us;
     struct histogram latency;
@@ -96,7 +98,7 @@ bool job_check_take(struct job *job, uint32_t class, uint32_t most, struct check
 /* Take up to count samples from the front of ready; false if there is nothing. */
 bool job_take(struct job *job, uint32_t count, uint64_t *first, uint32_t *taken);
 
-/* Give samples back that nobody claimed meanwhile. */
+/* Give samples back that nobody claimed meanwhile. What was leased twice stays leased, once. */
 void job_give_back(struct job *job, uint64_t first, uint64_t end);
 
 /* Claim the first part of [from, end) that is still unclaimed; false if there is none. */

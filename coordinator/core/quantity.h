@@ -40,7 +40,7 @@ enum { QUANTITY_TEXT_MAX = 48 };
 /* Read all of text. Units are written exactly (mW is not MW); GB is 10^9, GiB 2^30. */
 enum quantity_parse quantity_parse(const char *text, size_t size, struct quantity *quantity);
 
-/* A plain value given a unit that was written apart from it ("16 GiB"). */
+/* Is this, all of it, a unit that could follow a number? */
 bool quantity_is_unit(const char *text, size_t size);
 
 /* The shortest of the exact forms: 16GiB, 16GB, 1536MiB, 90s. parse(print(q)) == q for what parse gave.

@@ -125,7 +125,7 @@ struct page {
     bool cut;
 };
 
-static void write(struct page *page, const char *text)
+static void put(struct page *page, const char *text)
 {
     size_t size = strlen(text);
     page->cut = page->cut || page->used + size >= sizeof page->text;
@@ -151,22 +151,22 @@ static void write_wanted(struct page *page, const struct require_draft *draft,
                          const struct require_clause *clause)
 {
     bool list = clause->op == REQUIRE_IN;
-    write(page, list ? "[" : "");
+    put(page, list ? "[" : "");
     for (uint32_t i = 0; i < clause->values_count && !page->cut; i++) {
-        write(page, i ? ", " : "");
+        put(page, i ? ", " : "");
         write_value(page, draft, clause, i);
     }
-    write(page, list ? "]" : "");
+    put(page, list ? "]" : "");
 }
 
 static void write_clause(struct page *page, const struct require_draft *draft,
                          const struct require_clause *clause)
 {
-    write(page, clause->negated ? "not " : "");
-    write(page, draft->texts + clause->name);
-    write(page, " ");
-    write(page, require_op_name(clause->op));
-    write(page, " ");
+    put(page, clause->negated ? "not " : "");
+    put(page, draft->texts + clause->name);
+    put(page, " ");
+    put(page, require_op_name(clause->op));
+    put(page, " ");
     write_wanted(page, draft, clause);
 }
 
@@ -178,13 +178,13 @@ static void write_node(struct page *page, const struct require_draft *draft, uin
         return;
     }
     bool enclosed = it->kind == REQUIRE_OR && within_and;
-    write(page, enclosed ? "(" : "");
+    put(page, enclosed ? "(" : "");
     for (uint32_t at = it->first; at != REQUIRE_NONE; at = draft->nodes[at].next) {
         if (at != it->first)
-            write(page, it->kind == REQUIRE_OR ? " or " : " and ");
+            put(page, it->kind == REQUIRE_OR ? " or " : " and ");
         write_node(page, draft, at, it->kind == REQUIRE_AND);
     }
-    write(page, enclosed ? ")" : "");
+    put(page, enclosed ? ")" : "");
 }
 
 /* Where the next text begins: after the zero of the last. */

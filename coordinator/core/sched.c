@@ -2,6 +2,7 @@
 #include "sched.h"
 
 #include "dispatch.h"
+#include "endgame.h"
 #include "ensure.h"
 #include "placement.h"
 #include "pool.h"
@@ -26,7 +27,7 @@ struct sched *sched_new(const struct sched_config *config, uint64_t term)
     sched->config.lease_floor_us = config->lease_floor_us ? config->lease_floor_us : LEASE_FLOOR_US;
     sched->term = term;
     sched->attempt = term << ATTEMPT_BITS; /* so that an attempt's number is unique over all terms */
-    sched->look_again_us = sched->bars_end_us = sched->wake_us = UINT64_MAX;
+    sched->look_again_us = sched->bars_end_us = sched->wake_us = sched->hedge_us = UINT64_MAX;
     queues_init(&sched->queues);
     heap_init(&sched->expiry);
     return sched;
@@ -526,6 +527,13 @@ static void on_failure(struct sched *sched, struct job *job, const struct settle
         acknowledge_again(sched, about->worker, about->term, about->attempt);
         return;
     }
+    if (ranges_overlap(&job->doubled, lease->first, lease->first + lease->count) > 0) { /* the other may do */
+        job_give_back(job, lease->first, lease->first + lease->count);
+        queue_touch(&sched->queues, job, sched->now_us);
+        acknowledge_again(sched, about->worker, about->term, about->attempt);
+        state_wake(sched);
+        return;
+    }
     struct blame blame = lease->blame;
     bool rejected = event->result.failure == SCHED_REJECTED;
     if (!blame.suspected && event->result.failure != SCHED_MEMORY && !rejected) {
@@ -637,6 +645,7 @@ static void take_result(struct sched *sched, struct job *job, const struct slot 
     } else {
         uint64_t kept = claim(sched, job, &about, lease->first, lease->first + lease->count, SCHED_STORE);
         account(sched, job, slot, event, kept, lease->count);
+        endgame_won(sched, job, lease);
     }
 }
 
@@ -794,8 +803,12 @@ static void expire(struct sched *sched, struct slot *slot)
 static void on_time(struct sched *sched)
 {
     for (struct heap_item *item = heap_first(&sched->expiry); item && item->key <= sched->now_us;
-         item = heap_first(&sched->expiry))
-        expire(sched, sched->slots[item->id - 1]);
+         item = heap_first(&sched->expiry)) {
+        struct slot *slot = sched->slots[item->id - 1];
+        if (slot->expires_us <= sched->now_us)
+            expire(sched, slot);
+        state_expiry_again(sched, slot);
+    }
     trust_time(sched);
     if (sched->wake_us <= sched->now_us)
         state_wake_more(sched);
@@ -849,6 +862,7 @@ uint64_t sched_deadline_us(const struct sched *sched)
     uint64_t expiry_us = item ? item->key : UINT64_MAX;
     uint64_t due_us = expiry_us < sched->look_again_us ? expiry_us : sched->look_again_us;
     due_us = sched->wake_us < due_us ? sched->wake_us : due_us;
+    due_us = sched->hedge_us < due_us ? sched->hedge_us : due_us;
     return due_us < sched->bars_end_us ? due_us : sched->bars_end_us;
 }
 

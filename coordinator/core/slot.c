@@ -33,6 +33,7 @@ struct slot *slot_new(uint32_t id, uint32_t worker, uint32_t index, const struct
     clamp(&slot->info);
     slot->info.attributes = slot->attributes = info->attributes ? attributes_copy(info->attributes) : NULL;
     slot->expiry = (struct heap_item){ .id = id, .index = HEAP_ABSENT };
+    slot->expires_us = UINT64_MAX;
     window_init(&slot->window, slot->info.window, slot->info.window_max);
     slot->leases = calloc(slot->window.most, sizeof *slot->leases);
     if (!slot->leases)
@@ -152,10 +153,18 @@ void slot_model_shrink(struct slot_model *model, const struct lease *lease)
     model->batch_cap = cap < model->batch_cap ? cap : model->batch_cap;
 }
 
+double slot_late_us(const struct slot *slot, uint64_t now_us)
+{
+    if (slot->leases_count == 0 || slot->leases[0].end_us >= (double)now_us)
+        return 0;
+    return (double)now_us - slot->leases[0].end_us;
+}
+
 struct policy_slot slot_policy(const struct slot *slot, const struct slot_model *model, uint64_t now_us)
 {
     double now = (double)now_us;
     bool fixed = model->batch_fixed > 0;
+    double start_us = slot->busy_until_us + 2 * slot_late_us(slot, now_us);
     return (struct policy_slot){
         .curve = &model->curve,
         .sizes = fixed                    ? &model->batch_fixed
@@ -164,7 +173,7 @@ struct policy_slot slot_policy(const struct slot *slot, const struct slot_model 
         .sizes_count = fixed ? 1 : slot->info.sizes_count,
         .batch_max = model->batch_cap,
         .cap_us = slot->online_until_us > now_us ? slot->online_cap_us : 0,
-        .start_us = slot->busy_until_us > now ? slot->busy_until_us : now,
+        .start_us = start_us > now ? start_us : now,
     };
 }
 

@@ -26,6 +26,7 @@ struct lease {
     double charged_us; /* to its tenant and job */
     bool check;        /* to be compared with what is stored, not to be stored; of class check_class */
     uint32_t check_class;
+    uint32_t partner; /* id of a slot that runs some of it too; 0 = none did */
     bool recalled; /* asked back; the answer is on its way */
     bool expired;  /* its samples are READY again; a late result is still welcome */
 };
@@ -80,7 +81,8 @@ struct slot {
     double online_cap_us;      /* what online requests leave a batch, ... */
     uint64_t online_until_us;  /* ... until then */
     struct slot_model *latest; /* of the last lease, for looks */
-    struct heap_item expiry;   /* of the oldest live lease */
+    struct heap_item expiry;   /* wakes at expires_us or before */
+    uint64_t expires_us;       /* the oldest live lease does; UINT64_MAX = none */
     struct slot *next_asking;  /* queue of slots with room in their window */
     struct slot *next_sitting, *previous_sitting;
     bool asking, sitting;
@@ -111,6 +113,9 @@ void slot_model_shrink(struct slot_model *model, const struct lease *lease);
 uint32_t slot_model_smallest(const struct slot_model *model);
 
 struct slot_model *slot_model_find(const struct slot *slot, uint32_t model);
+
+/* How long ago its oldest lease should have ended. What is late is expected to take as long again. */
+double slot_late_us(const struct slot *slot, uint64_t now_us);
 
 /* The view that the policy gets, for a chunk that would start when all leases have ended, but not before now.
  */

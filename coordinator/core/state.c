@@ -72,8 +72,10 @@ struct slot_model *state_model(const struct job *job, const struct slot *slot)
 
 struct policy_limits state_limits(const struct sched *sched, const struct job *job)
 {
+    bool alone = sched->queues.waiting < 2; /* nobody else would have to wait for a long chunk */
     return (struct policy_limits){ .chunk_cap_us = (double)sched->config.chunk_cap_us,
-                                   .chunk_most_us = CAP_STRETCH * (double)sched->config.chunk_cap_us,
+                                   .chunk_most_us =
+                                       alone ? CAP_STRETCH * (double)sched->config.chunk_cap_us : 0,
                                    .chunk_cost_us = (double)sched->config.chunk_cost_us,
                                    .batch = job ? job->batch : 0 };
 }
@@ -102,11 +104,19 @@ void state_drain(struct sched *sched, struct sched_actions *out)
 
 /* ---- slots ---- */
 
+void state_expiry_again(struct sched *sched, struct slot *slot)
+{
+    if (slot->expires_us == UINT64_MAX)
+        heap_remove(&sched->expiry, &slot->expiry);
+    else
+        heap_set(&sched->expiry, &slot->expiry, slot->expires_us);
+}
+
 static void refresh_expiry(struct sched *sched, struct slot *slot)
 {
     const struct lease *lease = slot->leases_count ? &slot->leases[0] : NULL;
     if (!slot->up || !lease || lease->expired) {
-        heap_remove(&sched->expiry, &slot->expiry);
+        slot->expires_us = UINT64_MAX; /* its item is found out of date when its time comes */
         return;
     }
     const struct slot_model *model = slot_model_find(slot, lease->model);
@@ -115,7 +125,10 @@ static void refresh_expiry(struct sched *sched, struct slot *slot)
     double late_us = LEASE_STRETCH * (alone_us > latency_us ? alone_us : latency_us);
     late_us = late_us > (double)floor_us ? late_us : (double)floor_us;
     double at = lease->end_us + late_us;
-    heap_set(&sched->expiry, &slot->expiry, at < 9e18 ? (uint64_t)at : UINT64_MAX - 1);
+    slot->expires_us = at < 9e18 ? (uint64_t)at : UINT64_MAX - 1;
+    /* A lease that is answered moves it on: what comes later than the item needs no place in the heap yet. */
+    if (slot->expiry.index == HEAP_ABSENT || slot->expires_us < slot->expiry.key)
+        heap_set(&sched->expiry, &slot->expiry, slot->expires_us);
 }
 
 void state_refresh(struct sched *sched, struct slot *slot)

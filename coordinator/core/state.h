@@ -63,6 +63,7 @@ struct sched {
     uint64_t bars_end_us;           /* the first slot's bar ends then */
     uint64_t look_again_us;         /* sitting slots are asked again then */
     uint32_t sitting_count, waking; /* waking: so many of the first that sit are still to be asked, ... */
+    uint64_t hedge_us;              /* a batch may be so late then that it is worth a hedge */
     uint64_t wake_us;               /* ... some of them then */
 
     uint32_t workers_count;
@@ -112,6 +113,7 @@ void state_drain(struct sched *sched, struct sched_actions *out);
 
 void state_refresh(struct sched *sched,
                    struct slot *slot); /* after its leases or curves changed: pools and expiry */
+void state_expiry_again(struct sched *sched, struct slot *slot); /* its item's time came */
 void state_ask(struct sched *sched, struct slot *slot); /* it may have room: look at it in this step */
 void state_unsit(struct sched *sched, struct slot *slot);
 /* There is more work: look at all that sit, a bounded number of them in a step, the others soon after. */

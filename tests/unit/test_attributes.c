@@ -117,6 +117,48 @@ static void the_order_of_adding_does_not_matter(void **state)
     attributes_free(&c);
 }
 
+/* Build again from what is seen of each attribute, as a log of events does. */
+static void add_again(struct attributes_builder *builder, const struct attribute *attribute)
+{
+    const char *members[ATTRIBUTE_MEMBERS_MAX], *member = attribute->text;
+    uint32_t numbers[ATTRIBUTE_MEMBERS_MAX];
+    for (uint32_t i = 0; attribute->kind == ATTRIBUTE_SET && i < attribute->size; i++) {
+        members[i] = member;
+        numbers[i] = (uint32_t)strtoul(member, NULL, 10);
+        member += strlen(member) + 1;
+    }
+    bool taken = false;
+    switch (attribute->kind) {
+    case ATTRIBUTE_NUMBER: taken = attributes_add_number(builder, attribute->name, attribute->number); break;
+    case ATTRIBUTE_TEXT: taken = attributes_add_text(builder, attribute->name, attribute->text); break;
+    case ATTRIBUTE_VERSION: taken = attributes_add_version(builder, attribute->name, attribute->text); break;
+    case ATTRIBUTE_LABEL: taken = attributes_add_label(builder, attribute->name + 6, attribute->text); break;
+    case ATTRIBUTE_SET:
+        taken = attribute_type(attribute->type)->whole
+                    ? attributes_add_whole_set(builder, attribute->name, numbers, attribute->size)
+                    : attributes_add_set(builder, attribute->name, members, attribute->size);
+        break;
+    }
+    assert_true(taken);
+}
+
+static void what_is_seen_builds_an_equal_one(void **state)
+{
+    (void)state;
+    struct attributes_builder builder;
+    struct attributes *attributes = build(false);
+    attributes_begin(&builder);
+    for (uint32_t i = 0; i < attributes_count(attributes); i++) {
+        struct attribute attribute;
+        attributes_at(attributes, i, &attribute);
+        add_again(&builder, &attribute);
+    }
+    struct attributes *again = attributes_finish(&builder);
+    assert_true(attributes_equal(attributes, again));
+    attributes_free(&attributes);
+    attributes_free(&again);
+}
+
 static struct attributes *one(const char *kind, double memory, const char *room, const char *precision)
 {
     struct attributes_builder builder;
@@ -241,6 +283,27 @@ static void the_table_of_names_is_good(void **state)
     assert_int_equal(attribute_type_find("device.kin", 10), UINT32_MAX);
 }
 
+static void the_document_has_the_table(void **state)
+{
+    (void)state;
+    static char text[1 << 16];
+    FILE *file = fopen(REQUIREMENTS_MD, "r");
+    assert_non_null(file);
+    assert_in_range(fread(text, 1, sizeof text - 1, file), 1000, sizeof text - 2);
+    fclose(file);
+    for (uint32_t i = 0; i < attribute_types_count(); i++) {
+        const struct attribute_type *type = attribute_type(i);
+        bool unit = type->kind == ATTRIBUTE_NUMBER && type->dimension != DIMENSION_PLAIN;
+        char row[256];
+        snprintf(row, sizeof row, "\n| `%s` | %s%s%s%s | %s | `%s` |\n", type->name,
+                 attribute_kind_name(type->kind), unit ? ", " : "",
+                 unit ? dimension_name(type->dimension) : "", type->whole ? " of whole numbers" : "",
+                 type->means, type->example);
+        if (!strstr(text, row))
+            fail_msg("docs/requirements.md has no row%s", row);
+    }
+}
+
 static void the_nearest_names_are_told(void **state)
 {
     (void)state;
@@ -306,10 +369,12 @@ int main(void)
         cmocka_unit_test(what_was_added_is_found),
         cmocka_unit_test(values_are_shown),
         cmocka_unit_test(the_order_of_adding_does_not_matter),
+        cmocka_unit_test(what_is_seen_builds_an_equal_one),
         cmocka_unit_test(each_part_makes_a_difference),
         cmocka_unit_test(the_absurd_is_left_out),
         cmocka_unit_test(everything_is_bounded),
         cmocka_unit_test(the_table_of_names_is_good),
+        cmocka_unit_test(the_document_has_the_table),
         cmocka_unit_test(the_nearest_names_are_told),
         cmocka_unit_test(versions_compare_by_numbers),
     };
