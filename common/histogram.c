@@ -48,6 +48,20 @@ void histogram_add(struct histogram *histogram, uint64_t value_us, uint64_t time
         histogram->max_us = value_us;
 }
 
+size_t histogram_bucket(uint64_t value_us) { return bucket_of(value_us); }
+
+void histogram_add_to(struct histogram *histogram, size_t bucket, uint64_t times, uint64_t max_us)
+{
+    ENSURE(bucket < HISTOGRAM_BUCKETS);
+    if (times == 0)
+        return;
+    max_us = max_us > top_us ? top_us : max_us;
+    histogram->buckets[bucket] += times;
+    histogram->count += times;
+    if (max_us > histogram->max_us)
+        histogram->max_us = max_us;
+}
+
 void histogram_merge(struct histogram *into, const struct histogram *from)
 {
     for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++)

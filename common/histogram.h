@@ -23,6 +23,9 @@ struct histogram {
 
 void histogram_init(struct histogram *histogram);
 void histogram_add(struct histogram *histogram, uint64_t value_us, uint64_t times);
+/* The bucket that counts a value; and values of one bucket at once, none above max_us. */
+size_t histogram_bucket(uint64_t value_us);
+void histogram_add_to(struct histogram *histogram, size_t bucket, uint64_t times, uint64_t max_us);
 void histogram_merge(struct histogram *into, const struct histogram *from);
 
 /* The least value v with at least quantile * count values <= v, at its bucket's middle and never above

@@ -14,6 +14,61 @@ struct block {
     struct happening happenings[BLOCK];
 };
 
+struct word word_of(const struct sched_event *event)
+{
+    struct word word = { .type = event->type,
+                         .worker = event->worker,
+                         .slot = event->slot,
+                         .job = event->job,
+                         .attempt = event->attempt,
+                         .term = event->term,
+                         .first = event->first,
+                         .count = event->count };
+    if (event->type == SCHED_RESULT) {
+        word.us = event->result.run_us;
+        word.failure = event->result.failure;
+        word.proven = event->result.proven;
+        word.energy_joules = event->result.energy_joules;
+    } else if (event->type == SCHED_LOADED) {
+        word.us = event->loaded.load_us;
+        word.ok = event->loaded.ok;
+        word.model = event->loaded.model;
+        word.alpha_us = event->loaded.alpha_us;
+        word.beta_us = event->loaded.beta_us;
+    } else if (event->type == SCHED_STORED || event->type == SCHED_UNSTORABLE) {
+        word.settle = event->stored.settle;
+    }
+    return word;
+}
+
+void word_say(const struct word *word, struct sched_event *event)
+{
+    event->type = word->type;
+    event->worker = word->worker;
+    event->slot = word->slot;
+    event->job = word->job;
+    event->attempt = word->attempt;
+    event->term = word->term;
+    event->first = word->first;
+    event->count = word->count;
+    if (word->type == SCHED_RESULT) {
+        event->result.run_us = word->us;
+        event->result.wait_us = 0;
+        event->result.overrun = false;
+        event->result.failure = word->failure;
+        event->result.proven = word->proven;
+        event->result.energy_joules = word->energy_joules;
+    } else if (word->type == SCHED_LOADED) {
+        event->loaded.load_us = word->us;
+        event->loaded.ok = word->ok;
+        event->loaded.model = word->model;
+        event->loaded.alpha_us = word->alpha_us;
+        event->loaded.beta_us = word->beta_us;
+    } else if (word->type == SCHED_STORED || word->type == SCHED_UNSTORABLE) {
+        event->stored.settle = word->settle;
+    }
+}
+
 void agenda_init(struct agenda *agenda) { *agenda = (struct agenda){ 0 }; }
 
 void agenda_fini(struct agenda *agenda)

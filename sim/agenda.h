@@ -37,13 +37,28 @@ enum happening_type {
     HAPPENING_ACCIDENT,
 };
 
+/* What a worker says, or the disk: a struct sched_event without what is only said by owners of jobs, because
+ * many of them are under way at a time. */
+struct word {
+    enum sched_event_type type;
+    uint32_t worker, slot, model, settle;
+    uint64_t job, attempt, term, first, count;
+    uint64_t us; /* of the load, of the run */
+    double alpha_us, beta_us, energy_joules;
+    enum sched_failure failure;
+    bool ok, proven;
+};
+
+struct word word_of(const struct sched_event *event);
+void word_say(const struct word *word, struct sched_event *event);
+
 struct happening {
     enum happening_type type;
     uint32_t worker; /* index in the world */
     uint64_t epoch, order;
     struct happening *next; /* of the free ones */
     union {
-        struct sched_event to_sched;
+        struct word to_sched;
         struct agent_event to_agent;
         struct errand *errand;
         uint64_t number;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The bound shares no line with the scheduler, nor with machine.c: the same schedule of faults is read once
  * more, as an integral. */
-#include "world.h"
+#include "bound.h"
 
 #include <stddef.h>
 
@@ -99,7 +99,7 @@ static double done_by(const struct world_config *config, double end)
     return done;
 }
 
-double world_bound_us(const struct world_config *config)
+double bound_us(const struct world_config *config)
 {
     double total = 0, arrived = 0;
     for (uint32_t j = 0; j < config->jobs_count; j++) {

@@ -64,12 +64,13 @@ __attribute__((format(printf, 3, 4))) static void violate(struct checker *checke
 {
     if (checker->violation[0])
         return;
-    int at = snprintf(checker->violation, sizeof checker->violation,
-                      "%s at %" PRIu64 " us, event %" PRIu64 ": ", rule, checker->now_us, checker->number);
+    char text[WORLD_VIOLATION_MAX];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(checker->violation + at, sizeof checker->violation - (size_t)at, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    snprintf(checker->violation, sizeof checker->violation, "%s at %" PRIu64 " us, event %" PRIu64 ": %.120s",
+             rule, checker->now_us, checker->number, text);
 }
 
 const char *checker_violation(const struct checker *checker) { return checker->violation; }
@@ -290,9 +291,8 @@ static void on_up(struct checker *checker, const struct sched_event *event)
     for (uint32_t i = 0; i < event->up.slots_count && i < worker->slots_count; i++) {
         struct slot_watch *slot = &checker->slots[worker->slots_first + i];
         const struct sched_slot_info *info = &event->up.slots[i];
-        slot->window = info->window < 2                  ? 2
-                       : info->window > SCHED_WINDOW_MAX ? SCHED_WINDOW_MAX
-                                                         : info->window;
+        uint32_t window = info->window > info->window_max ? info->window : info->window_max;
+        slot->window = window < 2 ? 2 : window > SCHED_WINDOW_MAX ? SCHED_WINDOW_MAX : window;
         slot->batch_max = info->sizes_count ? info->sizes[info->sizes_count - 1] : info->batch_max;
     }
 }
@@ -478,9 +478,9 @@ static void on_lease(struct checker *checker, const struct sched_action *a)
     }
     if (worker->draining)
         violate(checker, "LEASE-DRAINING", "worker %" PRIu32, a->worker);
-    if (job->model < 64 && !(slot->loaded >> job->model & 1))
+    if (a->model < 64 && !(slot->loaded >> a->model & 1))
         violate(checker, "LEASE-UNLOADED", "worker %" PRIu32 " slot %" PRIu32 " model %" PRIu32, a->worker,
-                a->slot, job->model);
+                a->slot, a->model);
     if (slot->outs_count >= slot->window)
         violate(checker, "LEASE-WINDOW", "worker %" PRIu32 " slot %" PRIu32 ": %" PRIu32 " in flight",
                 a->worker, a->slot, slot->outs_count);
@@ -550,7 +550,8 @@ static void on_fail(struct checker *checker, const struct sched_action *a)
 {
     const struct sched_event *event = checker->event;
     if (event->type != SCHED_RESULT || event->result.failure == SCHED_OK ||
-        (!checker->fails_by_chance && !machine_poisoned(checker->world, a->job, a->first, a->count)))
+        (!checker->fails_by_chance && !machine_poisoned(checker->world, a->job, a->first, a->count) &&
+         !machine_rejected(checker->world, a->first, a->count)))
         violate(checker, "FAIL-GOOD", "job %" PRIu64 ", samples %" PRIu64 "+%" PRIu64, a->job, a->first,
                 a->count);
     claim(checker, a);

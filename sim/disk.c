@@ -61,12 +61,14 @@ void disk_store(struct world *world, const struct sched_action *action, bool fai
         ENSURE(disk->pending);
     }
     struct stored *stored = &disk->pending[disk->pending_count];
-    *stored = (struct stored){ .attempt = action->attempt, .failed = failed };
-    stored->done.type = SCHED_STORED;
-    stored->done.job = action->job;
-    stored->done.first = action->first;
-    stored->done.count = action->count;
-    stored->done.stored.settle = action->settle;
+    *stored = (struct stored){ .done = { .type = SCHED_STORED,
+                                         .job = action->job,
+                                         .first = action->first,
+                                         .count = action->count,
+                                         .attempt = action->attempt,
+                                         .settle = action->settle },
+                               .attempt = action->attempt,
+                               .failed = failed };
     if (world->tasks[action->job - 1].online)
         answer(world, stored);
     else

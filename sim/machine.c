@@ -91,6 +91,12 @@ bool machine_poisoned(const struct world *world, uint64_t job, uint64_t first, u
     return every > 0 && (first + count) / every > first / every;
 }
 
+bool machine_rejected(const struct world *world, uint64_t first, uint64_t count)
+{
+    uint32_t every = world->config->weather.rejected_every;
+    return every > 0 && (first + count) / every > first / every;
+}
+
 /* ---- errands ---- */
 
 static struct errand *errand_new(struct world *world)
@@ -138,6 +144,8 @@ static double batch_us(struct world *world, const struct puppet *puppet, struct 
     if (fails || machine_poisoned(world, errand->job, errand->lease.first, errand->lease.count) ||
         world_chance(world, w->failures_per_mille))
         errand->failure = SCHED_FAILED;
+    if (machine_rejected(world, errand->lease.first, errand->lease.count))
+        errand->failure = SCHED_REJECTED;
     return puppet->slow_until_us > world->now_us ? us / puppet->slow_factor : us;
 }
 

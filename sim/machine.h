@@ -31,6 +31,7 @@ void machine_drop(struct world *world, uint32_t at, uint64_t term, uint64_t atte
 void machine_clear(struct world *world, uint32_t at);
 void machine_fini(struct world *world);
 
+bool machine_rejected(const struct world *world, uint64_t first, uint64_t count);
 bool machine_poisoned(const struct world *world, uint64_t job, uint64_t first, uint64_t count);
 
 #endif

@@ -8,7 +8,6 @@
 #include "puppet.h"
 
 #include <stdlib.h>
-#include <stdio.h>
 
 /* ---- carrying out what it asks for ---- */
 
@@ -22,24 +21,22 @@ static struct puppet *puppet_of(const struct world *world, uint32_t number, uint
 }
 
 /* The agent is told of a job once per connection, or rather, once in a row. */
-static void tell_job(struct world *world, uint32_t at, uint64_t job)
+static void tell_job(struct world *world, uint32_t at, const struct sched_action *a)
 {
+    uint64_t job = a->job;
     struct puppet *puppet = &world->puppets[at];
     if (puppet->told_job == job)
         return;
     puppet->told_job = job;
     network_say_to_agent(world, at,
-                         &(struct agent_event){ .type = AGENT_JOB,
-                                                .job = job,
-                                                .model = world->tasks[job - 1].job.model,
-                                                .row_bytes = 1,
-                                                .ok = true });
+                         &(struct agent_event){
+                             .type = AGENT_JOB, .job = job, .model = a->model, .row_bytes = 1, .ok = true });
 }
 
 static void lease(struct world *world, uint32_t at, const struct sched_action *a)
 {
     world->report->leases++;
-    tell_job(world, at, a->job);
+    tell_job(world, at, a);
     network_say_to_agent(world, at,
                          &(struct agent_event){ .type = AGENT_LEASE,
                                                 .slot = a->slot,
@@ -59,7 +56,7 @@ static void to_puppet(struct world *world, const struct sched_action *a)
         return;
     switch (a->type) {
     case SCHED_LOAD:
-        tell_job(world, at, a->job);
+        tell_job(world, at, a);
         network_say_to_agent(world, at,
                              &(struct agent_event){ .type = AGENT_LOAD, .slot = a->slot, .job = a->job });
         break;
@@ -73,6 +70,14 @@ static void to_puppet(struct world *world, const struct sched_action *a)
     case SCHED_ACK:
         network_say_to_agent(
             world, at, &(struct agent_event){ .type = AGENT_ACK, .term = a->term, .attempt = a->attempt });
+        break;
+    case SCHED_UNLOAD:
+        network_say_to_agent(
+            world, at, &(struct agent_event){ .type = AGENT_UNLOAD, .slot = a->slot, .model = a->model });
+        break;
+    case SCHED_PREFETCH:
+        tell_job(world, at, a);
+        network_say_to_agent(world, at, &(struct agent_event){ .type = AGENT_PREFETCH, .job = a->job });
         break;
     default: break; /* nothing that this world's workers could be asked */
     }
@@ -144,10 +149,8 @@ void master_step(struct world *world, const struct sched_event *event)
     if (world->checker)
         checker_event(world->checker, world->now_us, world->report->events, event);
     sched_step(world->sched, world->now_us, event, out);
-    if (getenv("TRACE") && world->report->events > strtoull(getenv("TRACE"), NULL, 10)) {
-        fprintf(stderr, "%llu event %d w%u s%u job %llu att %llx first %llu+%llu fail %d\n", (unsigned long long)world->now_us, (int)event->type, event->worker, event->slot, (unsigned long long)event->job, (unsigned long long)event->attempt, (unsigned long long)event->first, (unsigned long long)event->count, event->type == SCHED_RESULT ? (int)event->result.failure : -1);
-        for (size_t i = 0; i < out->count; i++) fprintf(stderr, "     action %d w%u s%u job %llu att %llx first %llu+%llu until %llu\n", (int)out->at[i].type, out->at[i].worker, out->at[i].slot, (unsigned long long)out->at[i].job, (unsigned long long)out->at[i].attempt, (unsigned long long)out->at[i].first, (unsigned long long)out->at[i].count, (unsigned long long)out->at[i].until_us);
-    }
+    if (world->config->on_step)
+        world->config->on_step(world->config->context, world->now_us, event, out);
     if (world->config->check)
         sched_check(world->sched);
     for (size_t i = 0; i < out->count && !world_broken(world); i++) {
@@ -178,7 +181,9 @@ void master_durable(struct world *world, const struct stored *stored)
 {
     if (world->checker)
         checker_durable(world->checker, stored->attempt, stored->done.count);
-    master_step(world, &stored->done);
+    struct sched_event event;
+    word_say(&stored->done, &event);
+    master_step(world, &event);
 }
 
 void master_tick(struct world *world, uint64_t tick)
@@ -250,6 +255,8 @@ void master_begin(struct world *world)
     ENSURE(world->sched);
     world->sched_due_us = UINT64_MAX;
     world->next_number = 0;
+    if (world->config->on_begin)
+        world->config->on_begin(world->config->context, &config, world->term, world->now_us);
     if (world->config->on_life)
         world->config->on_life(world->config->context, world->sched);
     if (world->checker)

@@ -30,7 +30,7 @@ void network_say_to_coordinator(struct world *world, uint32_t at, const struct s
         return;
     struct happening *h = agenda_add(&world->agenda, arrival(world, puppet, &puppet->last_up_us),
                                      HAPPENING_TO_COORDINATOR, at, puppet->connection);
-    h->to_sched = *event;
+    h->to_sched = word_of(event);
     h->to_sched.worker = puppet->number;
 }
 
@@ -65,7 +65,9 @@ bool network_at_coordinator(struct world *world, struct happening *h)
     }
     bool result = h->to_sched.type == SCHED_RESULT;
     uint64_t life = puppet->life;
-    master_hear(world, h->worker, &h->to_sched);
+    struct sched_event event;
+    word_say(&h->to_sched, &event);
+    master_hear(world, h->worker, &event);
     if (result && puppet->life == life && puppet->agent &&
         world_chance(world, world->config->weather.crashes_per_mille))
         puppet_crash(world, h->worker);

@@ -15,11 +15,12 @@ static const uint64_t HEARTBEAT_US = 1000000, LEAVING_US = 30000000, BYE_US = 10
 
 static void tell_lies(struct world *world, uint32_t at, struct sched_event *result)
 {
+    uint64_t attempt = result->attempt;
     network_say_to_coordinator(world, at, result); /* twice */
     result->attempt += 1 + rng_below(&world->rng, 3);
     result->result.proven = false;
     network_say_to_coordinator(world, at, result); /* somebody else's, or nobody's */
-    result->attempt -= 1;
+    result->attempt = attempt;
     result->first += 1;
     network_say_to_coordinator(world, at, result); /* another range than was leased */
 }
@@ -261,6 +262,7 @@ void puppet_hello(const struct world_device *d, struct sched_slot_info *info)
                                       .sizes_count = d->sizes_count,
                                       .batch_max = d->batch_max,
                                       .window = d->window ? d->window : 2,
+                                      .window_max = d->window_max,
                                       .alpha_us = d->warm ? d->alpha_us : d->prior_alpha_us,
                                       .beta_us = d->warm ? d->beta_us : d->prior_beta_us,
                                       .load_us = (double)d->load_us };

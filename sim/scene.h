@@ -54,7 +54,7 @@ struct puppet {
 };
 
 struct stored { /* one STORE or FAIL on its way to the disk */
-    struct sched_event done;
+    struct word done;
     uint64_t attempt;
     bool failed;
 };

@@ -2,6 +2,7 @@
 #include "world.h"
 
 #include "accident.h"
+#include "bound.h"
 #include "disk.h"
 #include "ensure.h"
 #include "machine.h"
@@ -21,6 +22,8 @@ uint32_t world_workers(const struct world_config *config)
         count += config->devices[i].count ? config->devices[i].count : 1;
     return count;
 }
+
+double world_bound_us(const struct world_config *config) { return bound_us(config); }
 
 /* ---- what happens ---- */
 

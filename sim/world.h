@@ -20,10 +20,11 @@
 
 struct sched;
 struct sched_config;
+struct sched_actions;
 struct sched_event;
 struct sched_slot_info;
 
-enum { WORLD_SIZES_MAX = 16, WORLD_VIOLATION_MAX = 200 };
+enum { WORLD_SIZES_MAX = 32, WORLD_VIOLATION_MAX = 200 };
 
 enum world_fault_type {
     WORLD_THROTTLE, /* from then on `factor` of full speed, for the rest of a running batch too; 1 heals */
@@ -65,6 +66,7 @@ struct world_device {
     uint64_t joins_every_us;          /* the k-th of them joins k times this later */
     uint32_t slots;                   /* 0 = 1 */
     uint32_t window;                  /* as HELLO says; 0 = 2 */
+    uint32_t window_max;              /* as HELLO says: learned up to here; 0 = it is fixed */
     uint32_t lanes;                   /* batches that a slot runs at the same time; 0 = 1 */
     const struct world_model *models; /* by model number; beyond them all are as above */
     uint32_t models_count;
@@ -107,6 +109,7 @@ struct world_weather {                  /* all 0: perfect */
                                     what it wrote, or nothing, or all of it, is durable then */
     uint32_t failures_per_mille; /* chance that a batch fails for no reason */
     uint32_t poison_every;       /* every n-th sample fails wherever it runs; 0 = none */
+    uint32_t rejected_every;     /* every n-th sample is refused for good (SCHED_REJECTED); 0 = none */
     bool lies;                   /* some results say nonsense: wrong attempt, wrong range, twice */
     uint32_t inputs_per_mille;   /* chance that a lease's input cannot be read */
     uint32_t refusals_per_mille; /* chance that a model cannot be loaded; never on worker 0 */
@@ -173,7 +176,12 @@ struct world_config {
      */
     void *context;
     void (*on_add)(void *context, uint32_t job_index, struct sched_event *add);
-    void (*on_life)(void *context, struct sched *sched); /* a coordinator begins: before its jobs and workers */
+    void (*on_life)(void *context,
+                    struct sched *sched); /* a coordinator begins: before its jobs and workers */
+    /* For recordings: how a coordinator begins, and what its scheduler was told and answered. */
+    void (*on_begin)(void *context, const struct sched_config *config, uint64_t term, uint64_t now_us);
+    void (*on_step)(void *context, uint64_t now_us, const struct sched_event *event,
+                    const struct sched_actions *actions);
     void (*on_added)(void *context, uint32_t job_index, const struct sched *sched, uint64_t now_us);
     void (*on_hello)(void *context, uint32_t worker, uint32_t slot, struct sched_slot_info *info);
     void (*on_run)(void *context, const struct world_run *run);

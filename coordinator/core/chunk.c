@@ -30,8 +30,9 @@ void chunk_grant(struct sched *sched, struct slot_model *model, struct job *job,
     slot_expect(slot, sched->now_us);
     state_refresh(sched, slot);
 
-    struct tally *tally = job_tally(job, slot->id, true);
+    struct account *tally = job_account(job, slot->id, true);
     tally->first_us = tally->first_us ? tally->first_us : sched->now_us;
+    job->declined_us = 0;
     job->leases++;
     job->attempts++;
     queue_charge(&sched->queues, job, lease.charged_us, state_fill(sched, job)->count, sched->now_us);
@@ -101,6 +102,19 @@ static bool give_suspect(struct sched *sched, struct slot_model *model, struct j
     return true;
 }
 
+/* The finish time counts on slots that may have other things to do. When the job has been waiting for them
+ * for as long as this slot would have taken, the slot takes it: the wait was at most twice as long as it had
+ * to be. */
+static uint32_t waited(const struct sched *sched, struct job *job, const struct policy_slot *view,
+                       const struct policy_limits *limits)
+{
+    job->declined_us = job->declined_us ? job->declined_us : sched->now_us;
+    uint32_t best = policy_best_batch(view, limits);
+    uint32_t n = job->ready.samples < best ? (uint32_t)job->ready.samples : best;
+    double since_us = (double)(sched->now_us - job->declined_us);
+    return view->start_us <= (double)sched->now_us && since_us > policy_batch_us(view, n) ? n : 0;
+}
+
 static bool give_ready(struct sched *sched, struct slot_model *model, struct job *job)
 {
     if (job->ready.samples == 0)
@@ -117,11 +131,9 @@ static bool give_ready(struct sched *sched, struct slot_model *model, struct job
     uint32_t most = policy_chunk(&view, &limits, job->ready.samples, finish_us);
     if (most < policy_best_batch(&view, &limits))
         most = policy_chunk(&view, &limits, job->ready.samples, endgame_finish_us(sched, job, finish_us));
-    if (most == 0) {
-        sched->declined = true;
-        return false;
-    }
-    return chunk_grant_ready(sched, model, job, most);
+    if (most == 0)
+        most = waited(sched, job, &view, &limits);
+    return most > 0 && chunk_grant_ready(sched, model, job, most);
 }
 
 /* Stored samples that this class of device shall run again. */

@@ -8,8 +8,8 @@
 
 #include "state.h"
 
-/* Lease something of the job to the slot now. False: nothing for it under the finish time (sched->declined
- * is then set if ready samples were there) or it must run dry first. */
+/* Lease something of the job to the slot now. False: nothing for it under the finish time, or it must run dry
+ * first. */
 bool chunk_give(struct sched *sched, struct slot_model *model, struct job *job);
 
 /* Lease [first, first + count), which nobody holds. */

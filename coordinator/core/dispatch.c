@@ -28,14 +28,6 @@ static bool able(void *context, const struct queue *queue)
            (!full || state_holds(asking->slot, queue->tenant));
 }
 
-static void note_declined(struct sched *sched, struct job *job)
-{
-    if (job->declined || sched->declined_count == STATE_DECLINED_MAX)
-        return;
-    job->declined = true;
-    sched->declined_jobs[sched->declined_count++] = job;
-}
-
 /* False: the slot has what it wants, or must wait for this job. */
 static bool offer(void *context, struct job *job)
 {
@@ -43,14 +35,11 @@ static bool offer(void *context, struct job *job)
     struct sched *sched = asking->sched;
     struct slot_model *model = slot_member(asking->slot, job->pool)->model;
     slot_model_fix(model, job->batch_fixed);
-    if (model->state == SLOT_MODEL_UNLOADED)
-        placement_load(sched, model, job);
+    if (model->state == SLOT_MODEL_UNLOADED && !placement_load(sched, model, job))
+        return false;
     if (model->state != SLOT_MODEL_READY)
         return true;
-    sched->declined = false;
     asking->gave = chunk_give(sched, model, job);
-    if (sched->declined)
-        note_declined(sched, job);
     /* An unknown curve waits for the slot to run dry, and must not be kept from it. */
     return !asking->gave && curve_known(&model->curve);
 }
@@ -137,11 +126,6 @@ void dispatch(struct sched *sched)
     }
     pool_cut_all(sched);
     ask_all(sched);
-    for (uint32_t i = 0; i < sched->declined_count; i++) {
-        sched->declined_jobs[i]->declined = false;
-        endgame_place(sched, sched->declined_jobs[i]);
-    }
-    sched->declined_count = 0;
     endgame_recall(sched);
     sched->hedge_us = endgame_hedge(sched);
     bool waiting = queues_waiting(&sched->queues);

@@ -4,12 +4,14 @@
 #include "chunk.h"
 #include "ensure.h"
 
-static const int LEFTOVER_CANDIDATES = 64, VICTIMS = 16, THIEVES = 8;
+static const int VICTIMS = 16, THIEVES = 16;
 static const double RECALL_MIN_US =
     5000.0; /* a recall costs a round trip and a commit: less than this is not worth it */
 static const double RECALL_GAIN =
-    0.9; /* the chunk must end in less than this share of the time it has left */
+    0.9;                              /* the chunk must end in less than this share of the time it has left */
+static const double LEVEL_US = 500.0; /* a round trip and a commit cost more */
 static const double RECALL_TRIP_US = 2000.0;
+static const uint64_t RECALL_AGE_US = 20000;
 enum { HEDGERS = 16 };
 static const int JOBS = 16;
 static const uint64_t HEDGE_SHARE = 100;
@@ -24,25 +26,35 @@ struct party {
         uint32_t best;
     } at[ENDGAME_SLOTS];
     double longest_us; /* batch */
+    bool sample;       /* of a larger pool */
 };
 
+static void join(const struct sched *sched, const struct policy_limits *limits,
+                 const struct slot_model *model, struct party *party)
+{
+    struct policy_slot view = slot_policy(model->slot, model, sched->now_us);
+    uint32_t best = policy_best_batch(&view, limits);
+    double batch_us = policy_batch_us(&view, best);
+    party->at[party->count].view = view;
+    party->at[party->count].best = best;
+    party->count++;
+    party->longest_us = batch_us > party->longest_us ? batch_us : party->longest_us;
+}
+
+/* All slots of the pool, or so many at even distances in the order of start. */
 static void gather(const struct sched *sched, const struct job *job, struct party *party)
 {
     struct policy_limits limits = state_limits(sched, job);
     const struct fill *fill = state_fill(sched, job);
     party->count = 0;
     party->longest_us = 0;
-    for (struct fill_slot *at = fill_first(fill); at && party->count < ENDGAME_SLOTS;
-         at = fill_next(fill, at)) {
-        struct slot_model *model = at->owner;
-        struct policy_slot view = slot_policy(model->slot, model, sched->now_us);
-        uint32_t best = policy_best_batch(&view, &limits);
-        double batch_us = policy_batch_us(&view, best);
-        party->at[party->count].view = view;
-        party->at[party->count].best = best;
-        party->count++;
-        party->longest_us = batch_us > party->longest_us ? batch_us : party->longest_us;
-    }
+    party->sample = fill->count > ENDGAME_SLOTS;
+    if (party->sample)
+        for (uint64_t i = 0; i < ENDGAME_SLOTS; i++)
+            join(sched, &limits, fill_at(fill, i * fill->count / ENDGAME_SLOTS)->owner, party);
+    else
+        for (struct fill_slot *at = fill_first(fill); at; at = fill_next(fill, at))
+            join(sched, &limits, at->owner, party);
 }
 
 static bool enough(const struct party *party, double finish_us, uint64_t samples)
@@ -53,13 +65,28 @@ static bool enough(const struct party *party, double finish_us, uint64_t samples
     return sum >= samples;
 }
 
+/* What the sampled slots would do by then if work were a fluid: their part of all. */
+static uint64_t part_of(const struct party *party, double fluid_us)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < party->count; i++) {
+        const struct policy_slot *view = &party->at[i].view;
+        if (view->start_us < fluid_us)
+            sum += party->at[i].best * (fluid_us - view->start_us) / policy_batch_us(view, party->at[i].best);
+    }
+    return sum < 1 ? 1 : sum < 1e18 ? (uint64_t)sum : (uint64_t)1e18;
+}
+
 /* By bisection: no slot needs more than one batch longer than as a fluid. */
 static double level_us(const struct party *party, double fluid_us, uint64_t samples)
 {
     double low = fluid_us, high = fluid_us + party->longest_us;
-    for (int i = 0; i < 20 && !enough(party, high, samples); i++)
-        high += party->longest_us; /* not as fast as the pool says: the job has its own batch */
-    for (int i = 0; i < 24; i++) {
+    if (party->sample)
+        samples = part_of(party, fluid_us);
+    for (double step = party->longest_us + LEVEL_US; step < FILL_NEVER && !enough(party, high, samples);
+         step *= 2)
+        high += step; /* not as fast as the pool says: the job has its own batch, or only a few of it */
+    while (high - low > LEVEL_US) {
         double middle = (low + high) / 2;
         *(enough(party, middle, samples) ? &high : &low) = middle;
     }
@@ -68,51 +95,11 @@ static double level_us(const struct party *party, double fluid_us, uint64_t samp
 
 double endgame_finish_us(const struct sched *sched, const struct job *job, double fluid_us)
 {
-    if (state_fill(sched, job)->count > ENDGAME_SLOTS || fluid_us >= FILL_NEVER)
+    if (fluid_us >= FILL_NEVER)
         return fluid_us;
     struct party party;
     gather(sched, job, &party);
     return level_us(&party, fluid_us, job->ready.samples);
-}
-
-/* ---- what fits nowhere
- * ------------------------------------------------------------------------------------------------- */
-
-/* Of the slots that could start soonest, the one that would end the rest of the job first. */
-static struct slot_model *earliest(const struct sched *sched, const struct job *job)
-{
-    struct policy_limits limits = state_limits(sched, job);
-    const struct fill *fill = state_fill(sched, job);
-    struct slot_model *best = NULL;
-    double best_us = FILL_NEVER;
-    int seen = 0;
-    for (struct fill_slot *at = fill_first(fill); at && seen < LEFTOVER_CANDIDATES;
-         at = fill_next(fill, at), seen++) {
-        struct slot_model *model = at->owner;
-        struct policy_slot view = slot_policy(model->slot, model, sched->now_us);
-        double end_us = policy_end_us(&view, &limits, job->ready.samples);
-        if (end_us < best_us) {
-            best_us = end_us;
-            best = model;
-        }
-    }
-    return best;
-}
-
-void endgame_place(struct sched *sched, struct job *job)
-{
-    if (state_fill(sched, job)->count <= ENDGAME_SLOTS)
-        return; /* the level finish time has a slot for every sample */
-    while (job->ready.samples > 0) {
-        struct slot_model *model = earliest(sched, job);
-        if (!model || !slot_has_room(model->slot) ||
-            (!curve_known(&model->curve) && model->slot->leases_count > 0))
-            return; /* it is worth waiting for it, or nobody is there */
-        struct policy_slot view = slot_policy(model->slot, model, sched->now_us);
-        struct policy_limits limits = state_limits(sched, job);
-        if (!chunk_grant_ready(sched, model, job, policy_best_batch(&view, &limits)))
-            return;
-    }
 }
 
 /* ---- recall ---- */
@@ -129,7 +116,7 @@ static double without_us(const struct sched *sched, const struct job *job, struc
     fill_set(fill, victim, start_us, rate);
     double fluid_us = fill_finish_us(fill, now + RECALL_TRIP_US, (double)samples);
     fill_set(fill, victim, before_us, rate);
-    if (fluid_us >= end_us || fill->count > ENDGAME_SLOTS)
+    if (fluid_us >= end_us)
         return fluid_us;
     struct party party;
     gather(sched, job, &party);
@@ -151,6 +138,8 @@ static bool recall_from(struct sched *sched, const struct job *job, struct fill_
     if (slot->leases_count < 2)
         return false;
     struct lease *lease = &slot->leases[slot->leases_count - 1];
+    if (lease->leased_us + RECALL_AGE_US > sched->now_us)
+        return false; /* just decided: to give and recall by turns would never end */
     double now = (double)sched->now_us, late_us = 2 * slot_late_us(slot, sched->now_us);
     double start_us = lease->start_us + late_us, left_us = lease->end_us + late_us - now;
     if (lease->recalled || lease->expired || lease->blame.suspected || lease->check ||
@@ -184,121 +173,115 @@ static bool recall_for(struct sched *sched, const struct job *job)
     return false;
 }
 
+/* Is one of those that sit idle and able to help? */
+static bool helper_sits(const struct sched *sched, const struct job *job)
+{
+    int seen = 0;
+    for (const struct slot *slot = sched->sitting_first; slot && seen < THIEVES;
+         slot = slot->next_sitting, seen++) {
+        const struct member *member = slot_member(slot, job->pool);
+        if (slot->leases_count == 0 && slot_has_room(slot) && member && slot_member_ready(slot, member))
+            return true;
+    }
+    return false;
+}
+
 void endgame_recall(struct sched *sched)
 {
     int seen = 0;
-    for (struct slot *slot = sched->sitting_first; slot && seen < THIEVES;
-         slot = slot->next_sitting, seen++) {
-        if (slot->leases_count > 0 || !slot_has_room(slot))
-            continue;
-        for (struct job *job = sched->open; job; job = job->next) {
-            const struct slot_model *thief = state_model(job, slot);
-            if (job->ready.samples > 0 || job->leases == 0 || !thief || thief->state != SLOT_MODEL_READY)
-                continue;
-            if (!curve_known(&thief->curve) || recall_for(sched, job))
-                return;
-        }
-    }
+    if (!sched->sitting_first)
+        return;
+    for (struct job *job = sched->open; job && seen < JOBS; job = job->next, seen++)
+        if (job->ready.samples == 0 && job->leases > 0 && helper_sits(sched, job) && recall_for(sched, job))
+            return;
 }
 
 /* ---- hedging ---- */
 
-struct thieves {
-    uint32_t count;
-    struct slot_model *at[HEDGERS];
-    struct policy_slot views[HEDGERS];
-};
-
-static void gather_thieves(const struct sched *sched, const struct job *job, struct thieves *thieves)
+static void gather_thieves(const struct sched *sched, const struct job *job, struct party *party,
+                           struct slot_model **thieves)
 {
-    thieves->count = 0;
+    struct policy_limits limits = state_limits(sched, job);
+    const struct tenant *tenant = &sched->queues.tenants[job->tenant];
+    uint32_t room = tenant->slots_quota == 0                   ? HEDGERS
+                    : tenant->slots_held < tenant->slots_quota ? tenant->slots_quota - tenant->slots_held
+                                                               : 0; /* idle slots hold no tenant */
     int seen = 0;
-    for (struct slot *slot = sched->sitting_first; slot && seen < HEDGERS;
+    party->count = 0;
+    party->longest_us = 0;
+    party->sample = false;
+    for (struct slot *slot = sched->sitting_first; slot && seen < HEDGERS && party->count < room;
          slot = slot->next_sitting, seen++) {
         const struct member *member = slot_member(slot, job->pool);
         if (slot->leases_count > 0 || !slot_has_room(slot) || !member || !slot_member_ready(slot, member) ||
             !curve_known(&member->model->curve))
             continue;
-        thieves->at[thieves->count] = member->model;
-        thieves->views[thieves->count++] = slot_policy(slot, member->model, sched->now_us);
+        thieves[party->count] = member->model;
+        join(sched, &limits, member->model, party);
     }
 }
 
-/* Share samples out so that each thief ends its one batch by end_us; what is left over. */
-static uint32_t share_out(const struct sched *sched, const struct job *job, const struct thieves *thieves,
-                          double end_us, uint32_t samples, uint32_t *shares)
+/* The first samples of the lease that nobody else has, runs or has answered. */
+static uint64_t unhedged(const struct job *job, const struct lease *lease, uint64_t *first)
+{
+    uint64_t from = lease->first, end = lease->first + lease->count, low, high;
+    while (ranges_gap(&job->doubled, from, end, &low, &high)) {
+        uint64_t free, free_end;
+        if (ranges_gap(&job->claimed, low, high, &free, &free_end)) {
+            *first = free;
+            return free_end - free;
+        }
+        from = high;
+    }
+    return 0;
+}
+
+/* The thieves take so many of the samples that all would end by end_us, as far as their windows go. */
+static void hedge(struct sched *sched, struct job *job, struct lease *lease, uint32_t victim,
+                  struct slot_model *const *thieves, uint32_t count, uint64_t first, uint64_t samples,
+                  double end_us)
 {
     struct policy_limits limits = state_limits(sched, job);
-    for (uint32_t i = 0; i < thieves->count; i++) {
-        shares[i] = policy_chunk(&thieves->views[i], &limits, samples, end_us);
-        samples -= shares[i];
+    for (uint32_t i = 0; i < count; i++) {
+        struct slot *thief = thieves[i]->slot;
+        while (samples > 0 && slot_has_room(thief)) {
+            struct policy_slot view = slot_policy(thief, thieves[i], sched->now_us);
+            uint32_t n = policy_chunk(&view, &limits, samples, end_us);
+            if (n == 0)
+                break;
+            ranges_add(&job->doubled, first, first + n);
+            job->hedged += n;
+            chunk_grant(sched, thieves[i], job, first, n);
+            thief->leases[thief->leases_count - 1].partner = victim;
+            lease->partner = thief->id;
+            first += n;
+            samples -= n;
+        }
     }
-    return samples;
-}
-
-/* The soonest end of samples on the thieves; FILL_NEVER if they cannot take all at once. */
-static double hedged_end_us(const struct sched *sched, const struct job *job, const struct thieves *thieves,
-                            uint32_t samples, uint32_t *shares)
-{
-    double low = (double)sched->now_us, high = low + 1e12;
-    if (share_out(sched, job, thieves, high, samples, shares) > 0)
-        return FILL_NEVER;
-    for (int i = 0; i < 40; i++) {
-        double middle = (low + high) / 2;
-        *(share_out(sched, job, thieves, middle, samples, shares) > 0 ? &low : &high) = middle;
-    }
-    share_out(sched, job, thieves, high, samples, shares);
-    return high;
-}
-
-static void hedge(struct sched *sched, struct job *job, struct lease *lease, const struct thieves *thieves,
-                  const uint32_t *shares, uint32_t victim)
-{
-    uint64_t first = lease->first, end = lease->first + lease->count;
-    for (uint32_t i = 0; i < thieves->count; i++) {
-        if (shares[i] == 0)
-            continue;
-        struct slot *thief = thieves->at[i]->slot;
-        chunk_grant(sched, thieves->at[i], job, first, shares[i]);
-        thief->leases[thief->leases_count - 1].partner = victim;
-        lease->partner = thief->id;
-        first += shares[i];
-    }
-    ENSURE(first == end);
-    ranges_add(&job->doubled, lease->first, end);
-    job->hedged += lease->count;
-}
-
-static bool may_hedge(const struct job *job, const struct lease *lease)
-{
-    uint64_t end = lease->first + lease->count;
-    return lease->job == job->id && !lease->expired && !lease->check && !lease->blame.suspected &&
-           job->hedged + lease->count <= job->samples / HEDGE_SHARE &&
-           ranges_overlap(&job->doubled, lease->first, end) == 0 &&
-           ranges_overlap(&job->claimed, lease->first, end) == 0;
 }
 
 /* Hedge what the victim runs now if that helps, else say when it might. */
-static uint64_t consider(struct sched *sched, struct job *job, const struct fill_slot *victim,
-                         struct thieves *thieves)
+static uint64_t consider(struct sched *sched, struct job *job, const struct fill_slot *victim)
 {
     const struct slot_model *model = victim->owner;
     struct slot *slot = model->slot;
-    if (slot->leases_count == 0 || !may_hedge(job, &slot->leases[0]))
+    struct lease *lease = slot->leases_count > 0 ? &slot->leases[0] : NULL;
+    if (!lease || lease->job != job->id || lease->expired || lease->check || lease->blame.suspected)
         return UINT64_MAX;
-    struct lease *lease = &slot->leases[0];
-    uint32_t shares[HEDGERS];
+    uint64_t first = 0, samples = unhedged(job, lease, &first);
+    struct party party;
+    struct slot_model *thieves[HEDGERS];
+    gather_thieves(sched, job, &party, thieves);
+    if (samples == 0 || job->hedged + samples > job->samples / HEDGE_SHARE || party.count == 0)
+        return UINT64_MAX;
     double now = (double)sched->now_us, late_us = slot_late_us(slot, sched->now_us);
     double left_us = late_us > 0 ? late_us : lease->end_us - now;
-    double end_us = hedged_end_us(sched, job, thieves, lease->count, shares) + RECALL_TRIP_US;
-    if (end_us >= FILL_NEVER)
-        return UINT64_MAX;
-    if (end_us - now < HEDGE_GAIN * left_us) {
-        hedge(sched, job, lease, thieves, shares, slot->id);
-        gather_thieves(sched, job, thieves);
+    double end_us = level_us(&party, now, samples);
+    if (end_us + RECALL_TRIP_US - now < HEDGE_GAIN * left_us) {
+        hedge(sched, job, lease, slot->id, thieves, party.count, first, samples, end_us);
         return UINT64_MAX;
     }
-    double again_us = lease->end_us + (end_us - now) / HEDGE_GAIN + 1;
+    double again_us = lease->end_us + (end_us + RECALL_TRIP_US - now) / HEDGE_GAIN + 1;
     return again_us > now ? (uint64_t)again_us : sched->now_us + 1;
 }
 
@@ -306,25 +289,21 @@ static uint64_t consider(struct sched *sched, struct job *job, const struct fill
 static uint64_t hedge_job(struct sched *sched, struct job *job)
 {
     const struct fill *fill = state_fill(sched, job);
-    struct thieves thieves;
     uint64_t again_us = UINT64_MAX;
-    gather_thieves(sched, job, &thieves);
     int seen = 0;
-    for (struct fill_slot *next, *at = fill_from(fill, 1); at && seen < VICTIMS && thieves.count > 0;
-         at = next, seen++) {
+    for (struct fill_slot *next, *at = fill_from(fill, 1); at && seen < VICTIMS; at = next, seen++) {
         next = fill_next(fill, at);
         if (at->start_us >= (double)sched->now_us)
             break;
-        uint64_t when_us = consider(sched, job, at, &thieves);
+        uint64_t when_us = consider(sched, job, at);
         again_us = when_us < again_us ? when_us : again_us;
     }
     seen = 0;
-    for (struct fill_slot *previous, *at = fill_last(fill); at && seen < VICTIMS && thieves.count > 0;
-         at = previous, seen++) {
+    for (struct fill_slot *previous, *at = fill_last(fill); at && seen < VICTIMS; at = previous, seen++) {
         previous = fill_previous(fill, at);
         if (at->start_us < (double)sched->now_us)
             break;
-        uint64_t when_us = consider(sched, job, at, &thieves);
+        uint64_t when_us = consider(sched, job, at);
         again_us = when_us < again_us ? when_us : again_us;
     }
     return again_us;

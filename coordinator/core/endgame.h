@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* endgame - the end of a job, where the makespan is won or lost. Pure, private.
  *
- * What no slot could take under the finish time goes to the slot that would end it first. When nothing is
- * ready any more and a slot is idle, unstarted chunks of the slot that would finish last are recalled, if
- * splitting them would end the job sooner. */
+ * When will it end, in whole batches? When nothing is ready any more and a slot is idle, unstarted chunks of
+ * the slots that would finish last are recalled, if the job would end sooner when they are shared out anew.
+ * What runs already is hedged. */
 #ifndef ENDGAME_H
 #define ENDGAME_H
 
@@ -16,7 +16,6 @@
 double endgame_finish_us(const struct sched *sched, const struct job *job, double fluid_us);
 enum { ENDGAME_SLOTS = 256 };
 
-void endgame_place(struct sched *sched, struct job *job);
 void endgame_recall(struct sched *sched);
 
 /* Nothing is ready or can be recalled, slots are idle, and a batch still runs: run it a second time where

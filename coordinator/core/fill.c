@@ -22,12 +22,14 @@ static void slot_pull(struct treap_node *node)
     struct fill_slot *slot = slot_of(node);
     slot->sum_rate = slot->rate;
     slot->sum_rate_start = slot->rate * slot->start_us;
+    slot->sum_count = 1;
     const struct fill_slot *children[2] = { look(node->left), look(node->right) };
     for (int i = 0; i < 2; i++) {
         if (!children[i])
             continue;
         slot->sum_rate += children[i]->sum_rate;
         slot->sum_rate_start += children[i]->sum_rate_start;
+        slot->sum_count += children[i]->sum_count;
     }
 }
 
@@ -112,6 +114,20 @@ struct fill_slot *fill_from(const struct fill *fill, double start_us)
         node = late ? node->left : node->right;
     }
     return slot_of(best);
+}
+
+struct fill_slot *fill_at(const struct fill *fill, uint64_t index)
+{
+    struct treap_node *node = fill->root;
+    while (node) {
+        uint64_t before = node->left ? look(node->left)->sum_count : 0;
+        if (index == before)
+            break;
+        node = index < before ? node->left : node->right;
+        index -= index < before ? 0 : before + 1;
+    }
+    ENSURE(node);
+    return slot_of(node);
 }
 
 struct fill_slot *fill_next(const struct fill *fill, const struct fill_slot *slot)

@@ -21,6 +21,7 @@ struct fill_slot {
     uint64_t id;           /* tie-break, unique in a fill */
     double start_us, rate; /* own; change them through fill_set only */
     double sum_rate, sum_rate_start;
+    uint64_t sum_count;
     bool present;
     void *owner; /* the caller's */
 };
@@ -42,6 +43,9 @@ double fill_finish_us(const struct fill *fill, double now_us, double samples);
 
 /* The first that starts at start_us or later; NULL if none does. */
 struct fill_slot *fill_from(const struct fill *fill, double start_us);
+
+/* The index-th in the order of start, below count. */
+struct fill_slot *fill_at(const struct fill *fill, uint64_t index);
 
 /* In the order of start: the first, the last, and each one's neighbours. NULL at the ends. */
 struct fill_slot *fill_first(const struct fill *fill);

@@ -54,8 +54,10 @@ void job_free(struct job **job_p)
     ranges_fini(&job->ready);
     ranges_fini(&job->claimed);
     ranges_fini(&job->doubled);
-    for (uint32_t i = 0; i < job->tallies_count; i++)
+    for (uint32_t i = 0; i < job->tallies_count; i++) {
+        account_fini(&job->tallies[i]->account);
         free(job->tallies[i]);
+    }
     free(job->tallies);
     free(job->suspects);
     free(job->checks);
@@ -244,11 +246,11 @@ bool job_check_take(struct job *job, uint32_t class, uint32_t most, struct check
     return false;
 }
 
-struct tally *job_tally(struct job *job, uint32_t slot, bool make)
+struct account *job_account(struct job *job, uint32_t slot, bool make)
 {
     uint32_t low = 0, high = job->tallies_count;
     if (slot <= high && job->tallies[slot - 1]->slot == slot) /* all slots took part: it is at once there */
-        return &job->tallies[slot - 1]->tally;
+        return &job->tallies[slot - 1]->account;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if (job->tallies[middle]->slot < slot)
@@ -257,7 +259,7 @@ struct tally *job_tally(struct job *job, uint32_t slot, bool make)
             high = middle;
     }
     if (low < job->tallies_count && job->tallies[low]->slot == slot)
-        return &job->tallies[low]->tally;
+        return &job->tallies[low]->account;
     if (!make)
         return NULL;
     if (job->tallies_count == job->tallies_capacity) {
@@ -270,9 +272,8 @@ struct tally *job_tally(struct job *job, uint32_t slot, bool make)
     job->tallies[low] = calloc(1, sizeof **job->tallies);
     ENSURE(job->tallies[low]);
     job->tallies[low]->slot = slot;
-    tally_init(&job->tallies[low]->tally);
     job->tallies_count++;
-    return &job->tallies[low]->tally;
+    return &job->tallies[low]->account;
 }
 
 void job_check(const struct job *job)

@@ -6,6 +6,7 @@
 #ifndef JOB_H
 #define JOB_H
 
+#include "account.h"
 #include "blame.h"
 #include "ranges.h"
 #include "sched.h"
@@ -22,7 +23,7 @@ struct suspect {
 
 struct job_tally {
     uint32_t slot; /* id */
-    struct tally tally;
+    struct account account;
 };
 
 /* Stored samples that are to be run again on another class of device than the one that answered them. */
@@ -37,7 +38,7 @@ struct job {
     uint64_t id, samples;
     uint32_t variants_count;
     struct sched_variant variants[SCHED_VARIANTS_MAX]; /* the best first */
-    uint32_t formats; /* of all of them */
+    uint32_t formats;                                  /* of all of them */
     int32_t priority;
     uint32_t tenant, pool; /* pool: which slots could run it */
     uint64_t deadline_us;  /* step time; 0 = none */
@@ -54,11 +55,12 @@ struct job {
     uint64_t suspect_samples;
     uint32_t suspects_count, suspects_capacity;
     struct suspect *suspects;
-    uint64_t leases; /* live in slots' windows */
+    uint64_t leases;       /* live in slots' windows */
     struct ranges doubled; /* leased twice: a hedge runs. No part of ready, claimed or a suspect */
     uint64_t hedged;       /* samples that ever were; at most 1 % of all */
     uint64_t duplicates, attempts;
     uint64_t added_us, started_us, settled_us;
+    uint64_t declined_us; /* since its last lease, when a slot was first told to wait; 0 = none was */
     struct histogram latency;
     uint32_t tallies_count, tallies_capacity;
     struct job_tally **tallies;  /* ascending by slot id */
@@ -67,7 +69,6 @@ struct job {
     struct queue *queue; /* where it waits for slots; NULL = it has nothing to lease */
     struct treap_node queue_node;
     uint32_t level;
-    bool declined;  /* in this step */
     double used_us; /* device time that it was charged */
 
     uint32_t verify_ppm;
@@ -111,7 +112,7 @@ void job_suspect(struct job *job, uint64_t first, uint32_t count, const struct b
 bool job_suspect_take(struct job *job, uint32_t slot, uint64_t able, uint32_t most, struct suspect *suspect);
 
 /* The tally of a slot, made at first use (make) or NULL. */
-struct tally *job_tally(struct job *job, uint32_t slot, bool make);
+struct account *job_account(struct job *job, uint32_t slot, bool make);
 
 void job_check(const struct job *job);
 

@@ -131,7 +131,11 @@ const struct tally *sched_tally(const struct sched *sched, uint64_t id, uint32_t
 {
     struct job *job = state_find_job(sched, id);
     const struct slot *slot = state_find_slot(sched, worker, index);
-    return job && slot ? job_tally(job, slot->id, false) : NULL;
+    const struct account *account = job && slot ? job_account(job, slot->id, false) : NULL;
+    if (!account)
+        return NULL;
+    account_tally(account, sched->look);
+    return sched->look;
 }
 
 bool sched_slot_look(const struct sched *sched, uint32_t worker, uint32_t index, struct sched_slot_look *look)

@@ -20,8 +20,32 @@ static double load_us(const struct slot_model *model)
     return model->load_us > 0 ? (double)model->load_us : model->slot->info.load_us;
 }
 
+/* Does somebody have the job's model, or will soon, whose class is another than this one? */
+static bool other_class_has_it(const struct sched *sched, const struct job *job, uint32_t class)
+{
+    for (uint32_t i = 0; i < sched->slots_count; i++) {
+        const struct slot *slot = sched->slots[i];
+        const struct member *member = slot->info.class != class ? slot_member(slot, job->pool) : NULL;
+        if (member && slot_serves(slot) &&
+            (member->model->state == SLOT_MODEL_READY || member->model->state == SLOT_MODEL_LOADING))
+            return true;
+    }
+    return false;
+}
+
+/* Answers wait to be checked, and nobody could but slots of this class. */
+static bool needed_for_check(const struct sched *sched, const struct slot_model *model, const struct job *job)
+{
+    for (uint32_t i = 0; i < job->checks_count; i++)
+        if (job->checks[i].class != model->slot->info.class)
+            return !other_class_has_it(sched, job, job->checks[i].class);
+    return false;
+}
+
 bool placement_worth(const struct sched *sched, const struct slot_model *model, const struct job *job)
 {
+    if (needed_for_check(sched, model, job))
+        return true;
     double now = (double)sched->now_us;
     double samples = (double)(job->samples - job->claimed.samples);
     double finish = fill_finish_us(state_fill(sched, job), now, samples);
@@ -38,18 +62,34 @@ static bool in_use(const struct slot_model *model)
     return false;
 }
 
-static bool may_go(const struct sched *sched, const struct slot_model *model)
+/* Are all jobs that want the model there less urgent than this one? */
+static bool yields(const struct sched *sched, const struct slot_model *model, const struct job *job)
 {
-    double keep = KEEP_LOADS * load_us(model), idle = (double)(sched->now_us - model->used_us);
-    return model->state == SLOT_MODEL_READY && !in_use(model) && idle > (keep > KEEP_US ? keep : KEEP_US);
+    bool found = false;
+    int seen = 0;
+    for (const struct job *at = sched->open; at && seen < JOBS_LOOKED_AT; at = at->next, seen++) {
+        const struct member *member = slot_member(model->slot, at->pool);
+        bool wants = member && member->model == model;
+        if (wants && at->priority >= job->priority)
+            return false;
+        found = found || wants;
+    }
+    return found;
 }
 
-static struct slot_model *oldest(const struct sched *sched, const struct slot *slot)
+static bool may_go(const struct sched *sched, const struct slot_model *model, const struct job *job)
+{
+    double keep = KEEP_LOADS * load_us(model), idle = (double)(sched->now_us - model->used_us);
+    return model->state == SLOT_MODEL_READY && !in_use(model) &&
+           (idle > (keep > KEEP_US ? keep : KEEP_US) || yields(sched, model, job));
+}
+
+static struct slot_model *oldest(const struct sched *sched, const struct slot *slot, const struct job *job)
 {
     struct slot_model *found = NULL;
     for (uint32_t i = 0; i < slot->models_count; i++) {
         struct slot_model *model = slot->models[i];
-        if (may_go(sched, model) && (!found || model->used_us < found->used_us))
+        if (may_go(sched, model, job) && (!found || model->used_us < found->used_us))
             found = model;
     }
     return found;
@@ -75,16 +115,29 @@ static void evict(struct sched *sched, struct slot_model *model)
 }
 
 /* A model larger than the whole memory is tried all the same: the figures may be wrong, the device knows. */
-static bool make_room(struct sched *sched, struct slot *slot, uint64_t bytes)
+static bool make_room(struct sched *sched, struct slot *slot, const struct job *job, uint64_t bytes)
 {
     uint64_t memory = slot->info.memory_bytes;
     while (memory > 0 && bytes > 0 && memory_taken(slot) > 0 && memory_taken(slot) + bytes > memory) {
-        struct slot_model *model = oldest(sched, slot);
+        struct slot_model *model = oldest(sched, slot, job);
         if (!model)
             return false;
         evict(sched, model);
     }
     return true;
+}
+
+/* Would there be room if the less urgent jobs let go of the slot? */
+static bool room_if_dry(const struct sched *sched, const struct slot *slot, const struct job *job,
+                        uint64_t bytes)
+{
+    uint64_t stay = 0;
+    for (uint32_t i = 0; i < slot->models_count; i++) {
+        const struct slot_model *model = slot->models[i];
+        if (model->state == SLOT_MODEL_READY && !may_go(sched, model, job) && !yields(sched, model, job))
+            stay += model->memory_bytes;
+    }
+    return stay == 0 || stay + bytes <= slot->info.memory_bytes;
 }
 
 /* ---- loads ---- */
@@ -97,13 +150,14 @@ static uint64_t need(const struct job *job, uint32_t model)
     return 0;
 }
 
-void placement_load(struct sched *sched, struct slot_model *model, const struct job *job)
+bool placement_load(struct sched *sched, struct slot_model *model, const struct job *job)
 {
     struct slot *slot = model->slot;
     uint64_t bytes = need(job, model->model);
-    if (loading_something(slot) || slot->barred_until_us > 0 || !placement_worth(sched, model, job) ||
-        !make_room(sched, slot, bytes))
-        return;
+    if (loading_something(slot) || slot->barred_until_us > 0 || !placement_worth(sched, model, job))
+        return true;
+    if (!make_room(sched, slot, job, bytes))
+        return !room_if_dry(sched, slot, job, bytes);
     model->state = SLOT_MODEL_LOADING;
     model->load_job = job->id;
     model->memory_bytes = bytes;
@@ -114,6 +168,7 @@ void placement_load(struct sched *sched, struct slot_model *model, const struct 
                                               .slot = slot->index,
                                               .job = job->id,
                                               .model = model->model });
+    return true;
 }
 
 void placement_idle(struct sched *sched, struct slot *slot)
@@ -136,6 +191,9 @@ void placement_prefetch(struct sched *sched, const struct job *job)
             member->model->state != SLOT_MODEL_UNLOADED)
             continue;
         told = slot->worker;
-        state_emit(sched, &(struct sched_action){ .type = SCHED_PREFETCH, .worker = told, .job = job->id });
+        state_emit(sched, &(struct sched_action){ .type = SCHED_PREFETCH,
+                                                  .worker = told,
+                                                  .job = job->id,
+                                                  .model = member->model->model });
     }
 }

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy.h"
 
-#include "ensure.h"
-
 static const double NEAR_BEST =
     0.998; /* a batch whose rate is so near the best is good enough, and the smaller the better */
 static const double CAP_LOSS = 0.98; /* the cap in seconds may cost so much of the rate, then it stretches */
-static const uint32_t GROWTH = 16;   /* a curve is not believed further than this beyond what was tried */
+static const double CAP_SINGLES = 10.0; /* it may always stretch to so many times the smallest batch */
+static const uint32_t GROWTH = 16;      /* a curve is not believed further than this beyond what was tried */
 
 static double time_us(const struct policy_slot *slot, uint32_t n) { return curve_time_us(slot->curve, n); }
 
@@ -64,6 +63,12 @@ static uint32_t within_us(const struct policy_slot *slot, uint64_t most, double 
     return allowed_below(slot, n);
 }
 
+double policy_batch_us(const struct policy_slot *slot, uint32_t n)
+{
+    uint32_t runs = policy_padded(slot, n);
+    return time_us(slot, runs ? runs : n);
+}
+
 /* The largest batch that the cap, memory and experience allow. */
 static uint32_t largest(const struct policy_slot *slot, const struct policy_limits *limits)
 {
@@ -73,7 +78,9 @@ static uint32_t largest(const struct policy_slot *slot, const struct policy_limi
     uint32_t capped = within_us(slot, most, online ? slot->cap_us : limits->chunk_cap_us);
     if (online || limits->chunk_most_us <= limits->chunk_cap_us)
         return capped;
-    uint32_t stretched = within_us(slot, most, limits->chunk_most_us);
+    double least_us = CAP_SINGLES * policy_batch_us(slot, allowed_below(slot, 1));
+    uint32_t stretched =
+        within_us(slot, most, limits->chunk_most_us > least_us ? limits->chunk_most_us : least_us);
     return cost_rate(slot, limits, capped) >= CAP_LOSS * cost_rate(slot, limits, stretched) ? capped
                                                                                             : stretched;
 }
@@ -112,12 +119,6 @@ double policy_rate(const struct policy_slot *slot, const struct policy_limits *l
     uint32_t best = policy_best_batch(slot, limits);
     uint32_t runs = policy_padded(slot, best);
     return best / time_us(slot, runs ? runs : best);
-}
-
-double policy_batch_us(const struct policy_slot *slot, uint32_t n)
-{
-    uint32_t runs = policy_padded(slot, n);
-    return time_us(slot, runs ? runs : n);
 }
 
 /* The largest batch that ends in room_us: 0 if none does. */
@@ -163,14 +164,4 @@ uint64_t policy_most(const struct policy_slot *slot, uint32_t best, double finis
             break;
     }
     return samples;
-}
-
-double policy_end_us(const struct policy_slot *slot, const struct policy_limits *limits, uint64_t n)
-{
-    uint32_t best = policy_best_batch(slot, limits);
-    ENSURE(best > 0);
-    uint64_t whole = n / best, rest = n % best;
-    uint32_t runs = policy_padded(slot, best), tail = policy_padded(slot, (uint32_t)rest);
-    double end_us = slot->start_us + (double)whole * time_us(slot, runs ? runs : best);
-    return rest ? end_us + time_us(slot, tail ? tail : (uint32_t)rest) : end_us;
 }

@@ -52,7 +52,4 @@ uint64_t policy_most(const struct policy_slot *slot, uint32_t best, double finis
 /* How long a batch of n takes, padding included. */
 double policy_batch_us(const struct policy_slot *slot, uint32_t n);
 
-/* When the slot would have run n samples, in as many batches as they need. */
-double policy_end_us(const struct policy_slot *slot, const struct policy_limits *limits, uint64_t n);
-
 #endif

@@ -21,6 +21,11 @@ struct sched *sched_new(const struct sched_config *config, uint64_t term)
     struct sched *sched = calloc(1, sizeof *sched);
     if (!sched)
         return NULL;
+    sched->look = calloc(1, sizeof *sched->look);
+    if (!sched->look) {
+        free(sched);
+        return NULL;
+    }
     sched->config = *config;
     sched->config.chunk_cap_us = config->chunk_cap_us ? config->chunk_cap_us : CHUNK_CAP_US;
     sched->config.chunk_cost_us = config->chunk_cost_us ? config->chunk_cost_us : CHUNK_COST_US;
@@ -53,6 +58,7 @@ void sched_free(struct sched **sched_p)
     queues_fini(&sched->queues);
     free(sched->settles);
     free(sched->outbox);
+    free(sched->look);
     heap_fini(&sched->expiry);
     free(sched);
     *sched_p = NULL;
@@ -155,7 +161,7 @@ static bool can_check(const struct sched *sched, const struct job *job, uint32_t
 }
 
 /* Does it wait for answers to be checked? What no other class of device can check is given up. */
-static bool checking(const struct sched *sched, struct job *job)
+static bool checking(struct sched *sched, struct job *job)
 {
     for (uint32_t i = job->checks_count; i > 0; i--) {
         if (can_check(sched, job, job->checks[i - 1].class))
@@ -163,6 +169,7 @@ static bool checking(const struct sched *sched, struct job *job)
         job->unchecked += job->checks[i - 1].count;
         job->checks[i - 1] = job->checks[--job->checks_count];
     }
+    queue_touch(&sched->queues, job, sched->now_us);
     return job->checks_count > 0 || job->checks_leased > 0;
 }
 
@@ -457,13 +464,14 @@ static void learn(const struct lease *lease, struct slot *slot, const struct sch
     double run_us = window_cost_us(&slot->window, event->result.run_us, slot->leases_count);
     double rate = lease->count / run_us;
     curve_observe(&model->curve, lease->runs, run_us);
+    slot_model_grow(model, lease->runs);
     model->best_rate = rate > model->best_rate ? rate : model->best_rate;
 }
 
 static void account(struct sched *sched, struct job *job, const struct slot *slot,
                     const struct sched_event *event, uint64_t kept, uint64_t count)
 {
-    struct tally *tally = job_tally(job, slot->id, true);
+    struct account *tally = job_account(job, slot->id, true);
     tally->busy_us += event->result.run_us;
     tally->last_us = sched->now_us;
     tally->samples += kept;
@@ -477,7 +485,7 @@ static void account(struct sched *sched, struct job *job, const struct slot *slo
     if (kept == 0)
         return;
     tally->batches++;
-    histogram_add(&tally->batch_latency, event->result.run_us, 1);
+    account_add_latency(tally, event->result.run_us);
     const struct slot_model *model = state_model(job, slot);
     if (model) {
         struct policy_slot view = slot_policy(slot, model, sched->now_us);
@@ -519,7 +527,7 @@ static uint64_t claim(struct sched *sched, struct job *job, const struct settle 
 static void on_failure(struct sched *sched, struct job *job, const struct settle *about,
                        const struct lease *lease, const struct sched_event *event, uint32_t slot)
 {
-    struct tally *tally = job_tally(job, slot, true);
+    struct account *tally = job_account(job, slot, true);
     tally->failed_batches++;
     job->failed_batches++;
     tally->busy_us += event->result.run_us;
@@ -540,6 +548,8 @@ static void on_failure(struct sched *sched, struct job *job, const struct settle
         blame.accused = slot;
         trust_failed(sched, sched->slots[slot - 1]);
     }
+    if (lease->count == 1 && blame.failures == 0)
+        blame.slots_count = 0; /* where it failed with others says nothing of this one sample */
     blame_add(&blame, slot);
     if (event->result.failure == SCHED_MEMORY && lease->runs > lease->smallest) {
         job_give_back(job, lease->first, lease->first + lease->count);

@@ -259,7 +259,7 @@ struct sched_job_look {
 bool sched_job_look(const struct sched *sched, uint64_t job, struct sched_job_look *look);
 void sched_job_remove(struct sched *sched, uint64_t job); /* only in states COMPLETE, FAILED, CANCELLED */
 
-/* The accounting of a slot in a job; NULL if it took no part. */
+/* The accounting of a slot in a job; NULL if it took no part. Valid until the next call, too. */
 const struct tally *sched_tally(const struct sched *sched, uint64_t job, uint32_t worker, uint32_t slot);
 
 struct sched_slot_look {

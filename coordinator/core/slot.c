@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PATIENCE = 16, PATIENCE_MOST = 1024, THOUGHTS = 4 };
+
 static void clamp(struct sched_slot_info *info)
 {
     info->window = info->window < 2 ? 2 : info->window > SCHED_WINDOW_MAX ? SCHED_WINDOW_MAX : info->window;
@@ -149,8 +151,54 @@ uint32_t slot_model_smallest(const struct slot_model *model)
 void slot_model_shrink(struct slot_model *model, const struct lease *lease)
 {
     uint32_t half = lease->runs / 2, smallest = slot_model_smallest(model);
-    uint32_t cap = half > smallest ? half : smallest;
-    model->batch_cap = cap < model->batch_cap ? cap : model->batch_cap;
+    if (lease->runs > model->batch_cap)
+        return; /* leased before the last time */
+    if (model->batch_fine >= lease->runs)
+        model->batch_fine = 0; /* there is less of it now */
+    half = model->batch_fine > half ? model->batch_fine : half;
+    model->batch_cap = half > smallest ? half : smallest;
+    model->batch_short = lease->runs;
+    model->batches_good = model->thoughts = 0;
+    model->patience = model->patience == 0              ? PATIENCE
+                      : model->patience < PATIENCE_MOST ? 2 * model->patience
+                                                        : PATIENCE_MOST;
+}
+
+/* The largest size that the cap allows and, if there is one, the next above it. */
+static void sizes_around_cap(const struct slot_model *model, uint32_t *below, uint32_t *above)
+{
+    const struct sched_slot_info *info = &model->slot->info;
+    *below = model->batch_cap;
+    *above = model->batch_cap + (model->batch_cap / 4 > 0 ? model->batch_cap / 4 : 1);
+    for (uint32_t i = 0; i < info->sizes_count; i++) {
+        *below = info->sizes[i] <= model->batch_cap ? info->sizes[i] : *below;
+        *above = info->sizes[i];
+        if (*above > model->batch_cap)
+            break;
+    }
+    *above = *above < info->batch_max ? *above : info->batch_max;
+}
+
+void slot_model_grow(struct slot_model *model, uint32_t runs)
+{
+    uint32_t below, above;
+    model->batch_fine = runs > model->batch_fine ? runs : model->batch_fine;
+    if (model->batch_fixed > 0 || model->batch_cap >= model->slot->info.batch_max)
+        return;
+    sizes_around_cap(model, &below, &above);
+    if (runs < below - below / 4 || ++model->batches_good < model->patience)
+        return;
+    model->batches_good = 0;
+    bool was_short = model->batch_short > 0 && above >= model->batch_short;
+    if (was_short && model->slot->info.sizes_count == 0 && model->batch_cap + 1 < model->batch_short) {
+        above = model->batch_cap + (model->batch_short - model->batch_cap) / 2;
+        was_short = false;
+    }
+    if (was_short && ++model->thoughts < THOUGHTS)
+        return;
+    model->thoughts = 0;
+    model->batch_short = was_short ? 0 : model->batch_short;
+    model->batch_cap = above;
 }
 
 double slot_late_us(const struct slot *slot, uint64_t now_us)

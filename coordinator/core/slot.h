@@ -27,8 +27,8 @@ struct lease {
     bool check;        /* to be compared with what is stored, not to be stored; of class check_class */
     uint32_t check_class;
     uint32_t partner; /* id of a slot that runs some of it too; 0 = none did */
-    bool recalled; /* asked back; the answer is on its way */
-    bool expired;  /* its samples are READY again; a late result is still welcome */
+    bool recalled;    /* asked back; the answer is on its way */
+    bool expired;     /* its samples are READY again; a late result is still welcome */
 };
 
 enum slot_model_state { SLOT_MODEL_UNLOADED = 0, SLOT_MODEL_LOADING, SLOT_MODEL_READY, SLOT_MODEL_REFUSED };
@@ -39,6 +39,11 @@ struct slot_model {
     enum slot_model_state state;
     struct curve curve;
     uint32_t batch_cap;     /* what memory has shown; starts at batch_max */
+    uint32_t batch_short;   /* the least size for which memory was too short; 0 = none, or long ago */
+    uint32_t batch_fine;    /* the largest that fitted since memory was short for it, or less */
+    uint32_t batches_good;  /* at the cap since it changed, or since the last thought of changing it */
+    uint32_t patience;      /* so many let it grow; doubles with each time that memory was short */
+    uint32_t thoughts;      /* of growing to where memory was short */
     uint32_t batch_fixed;   /* the model's static batch axis: the one size that runs; 0 = any */
     uint64_t ready_us;      /* step time when it was loaded */
     uint64_t load_job;      /* while LOADING: on whose behalf; if that job ends first, no answer may come */
@@ -108,6 +113,10 @@ void slot_model_fix(struct slot_model *model, uint32_t batch_fixed);
 
 /* The device's memory was short for this lease: smaller batches from now on, if there are any. */
 void slot_model_shrink(struct slot_model *model, const struct lease *lease);
+
+/* A batch of that size went well: after many at the cap it grows by a quarter, and after many more to where
+ * memory was short before: whatever filled it may be gone. */
+void slot_model_grow(struct slot_model *model, uint32_t runs);
 
 /* The smallest size that can run there: what a memory failure of it cannot be helped by halving. */
 uint32_t slot_model_smallest(const struct slot_model *model);

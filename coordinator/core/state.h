@@ -16,8 +16,6 @@
 #include "require.h"
 #include "slot.h"
 
-enum { STATE_DECLINED_MAX = 64 };
-
 struct worker {
     bool known, up;
     uint32_t slots_count;
@@ -59,7 +57,7 @@ struct forecasts {
 struct sched {
     struct sched_config config;
     uint64_t term, attempt, now_us;
-    bool paused, declined;          /* declined: the slot that was just asked was turned down */
+    bool paused;
     uint64_t bars_end_us;           /* the first slot's bar ends then */
     uint64_t look_again_us;         /* sitting slots are asked again then */
     uint32_t sitting_count, waking; /* waking: so many of the first that sit are still to be asked, ... */
@@ -77,10 +75,9 @@ struct sched {
     struct job **jobs;            /* ascending by id */
     struct job *open, *open_last; /* not over yet */
     struct forecasts forecasts;
-    uint32_t declined_count;
-    struct job *declined_jobs[STATE_DECLINED_MAX]; /* some slot with room was turned down in this step */
-    struct queues queues;                          /* those that have something to lease */
+    struct queues queues; /* those that have something to lease */
 
+    struct tally *look;                   /* what sched_tally showed last */
     uint32_t settles_count, settles_free; /* settles_free: 1-based index of the first free one, 0 = none */
     struct settle *settles;
 

@@ -2,12 +2,12 @@
 /* How near the scheduler comes to the clairvoyant fluid bound, in virtual time: three unlike devices, then
  * random fleets, warm and cold, long and short jobs, with and without faults.
  *
- *      test_sim_makespan [FLEETS]        the table over so many fleets
+ *      test_sim_makespan [FLEETS]        the table over so many fleets; 200 are promised
  *      test_sim_makespan --seed N        one fleet in detail
  *
  * How a fleet is drawn. Speed means the best rate, batch_max / (alpha + beta * batch_max): log-uniform, with
  * a spread of its own per fleet, 300 : 1 in every other one. batch_max is log-uniform in 1 to 256 where a
- * whole batch then takes 20 ms to 2 s. "alpha up to three batches' worth of beta" is read literally and hard:
+ * whole batch then takes 50 ms to 5 s. "alpha up to three batches' worth of beta" is read literally and hard:
  * alpha is uniform in 0 to 3 * beta * batch_max, so that a batch of one sample can take three quarters of the
  * time of a whole one. A third of the devices have allowed sizes (shorter batches are padded): one size
  * alone, two, or powers of two. Half have a load of up to three of the slowest batches, a quarter joins late,
@@ -25,6 +25,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef __SANITIZE_ADDRESS__
+enum { FLEETS = 10 }; /* a few seconds */
+#else
+enum { FLEETS = 20 };
+#endif
 enum { DEVICES_MAX = 64 };
 
 struct drawn {
@@ -37,14 +42,27 @@ struct drawn {
 
 struct row {
     uint32_t length; /* batches of the slowest slot */
-    bool warm, faults;
+    bool warm;
+    enum faults {
+        NO_FAULTS,
+        FAULTS,
+        HANGS
+    } faults; /* FAULTS: one throttled, one dead; HANGS: one throttled, and
+                  one hangs near the end */
+    double jitter;
     double mean, worst; /* at most */
 };
 
+/* The first six as promised; the others show that it does not depend on exact curves or on deaths being told.
+ */
 static const struct row rows[] = {
-    { 60, true, false, 1.005, 1.02 }, { 60, false, false, 1.02, 1.06 }, { 60, true, true, 1.01, 1.04 },
-    { 60, false, true, 1.03, 1.10 },  { 10, true, false, 1.01, 1.06 },  { 10, true, true, 1.02, 1.10 },
+    { 60, true, NO_FAULTS, 0, 1.005, 1.02 },  { 60, false, NO_FAULTS, 0, 1.02, 1.06 },
+    { 60, true, FAULTS, 0, 1.01, 1.04 },      { 60, false, FAULTS, 0, 1.03, 1.10 },
+    { 10, true, NO_FAULTS, 0, 1.01, 1.06 },   { 10, true, FAULTS, 0, 1.02, 1.10 },
+    { 60, true, NO_FAULTS, 0.1, 1.02, 1.06 }, { 60, false, FAULTS, 0.1, 1.03, 1.10 },
+    { 60, true, HANGS, 0, 1.03, 1.10 },       { 10, false, NO_FAULTS, 0, 1.10, 1.50 },
 };
+static const char *const fault_names[] = { "-", "faults", "hangs" };
 enum { ROWS = sizeof rows / sizeof *rows };
 
 /* ---- fleets ---- */
@@ -84,8 +102,8 @@ static void draw_sizes(struct rng *rng, struct world_device *device)
 
 static void draw_device(struct rng *rng, double spread, struct world_device *device)
 {
-    double rate = 2e-6 * power(spread, rng_unit(rng)), overhead = 3 * rng_unit(rng);
-    double low = 20000 * rate > 1 ? 20000 * rate : 1, high = 2e6 * rate < 256 ? 2e6 * rate : 256;
+    double rate = 0.8e-6 * power(spread, rng_unit(rng)), overhead = 3 * rng_unit(rng);
+    double low = 5e4 * rate > 1 ? 5e4 * rate : 1, high = 5e6 * rate < 256 ? 5e6 * rate : 256;
     double batch = low * power(high / low, rng_unit(rng)) + 0.5;
     *device = (struct world_device){ .batch_max = batch < 256 ? (uint32_t)batch : 256 };
     double beta_us = 1 / (rate * (1 + overhead));
@@ -99,17 +117,17 @@ static double batch_time_us(const struct world_device *device, uint32_t n)
     return device->alpha_us + device->beta_us * n;
 }
 
-static void draw_faults(struct rng *rng, struct drawn *drawn, double bound_us)
+static void draw_faults(struct rng *rng, const struct row *row, struct drawn *drawn, double bound_us)
 {
     uint32_t slow = (uint32_t)rng_below(rng, drawn->count);
     uint32_t dead = (slow + 1 + (uint32_t)rng_below(rng, drawn->count - 1)) % drawn->count;
     drawn->devices[slow].throttle_at_us = (uint64_t)(bound_us * (0.3 + 0.4 * rng_unit(rng)));
     drawn->devices[slow].throttle_by = 2;
-    uint64_t at_us = (uint64_t)(bound_us * (0.3 + 0.4 * rng_unit(rng))),
-             joins_us = drawn->devices[dead].joins_us;
+    enum world_fault_type end = row->faults == HANGS ? WORLD_HANGS : WORLD_DIES;
+    double share = row->faults == HANGS ? 0.9 + 0.08 * rng_unit(rng) : 0.3 + 0.4 * rng_unit(rng);
+    uint64_t at_us = (uint64_t)(bound_us * share), joins_us = drawn->devices[dead].joins_us;
     drawn->dies_at_us[dead] = at_us > joins_us ? at_us : joins_us + 1;
-    drawn->deaths[dead] =
-        (struct world_fault){ .at_us = drawn->dies_at_us[dead] - joins_us, .type = WORLD_DIES };
+    drawn->deaths[dead] = (struct world_fault){ .at_us = drawn->dies_at_us[dead] - joins_us, .type = end };
     drawn->devices[dead].faults = &drawn->deaths[dead];
     drawn->devices[dead].faults_count = 1;
 }
@@ -186,6 +204,7 @@ static void draw_fleet(uint64_t seed, const struct row *row, struct drawn *drawn
     for (uint32_t i = 0; i < drawn->count; i++) {
         struct world_device *device = &drawn->devices[i];
         device->warm = row->warm;
+        device->jitter = row->jitter;
         if (rng_below(&rng, 2))
             device->load_us = rng_below(&rng, 1 + (uint64_t)(3 * slowest_us));
         if (rng_below(&rng, 4) == 0 && i > 0)
@@ -193,7 +212,7 @@ static void draw_fleet(uint64_t seed, const struct row *row, struct drawn *drawn
     }
     drawn->samples = (uint64_t)(row->length * slowest_us * rates);
     if (row->faults)
-        draw_faults(&rng, drawn, least_end(drawn, fluid_samples));
+        draw_faults(&rng, row, drawn, least_end(drawn, fluid_samples));
 }
 
 /* ---- runs ---- */
@@ -258,11 +277,11 @@ static bool run_row(const struct row *row, uint64_t fleets)
     for (uint64_t seed = 1; seed <= fleets; seed++)
         add_fleet(&sums, row, seed, (double)fleets);
     bool good = sums.mean <= row->mean && sums.worst <= row->worst;
-    printf("%4u  %s  %-6s  %.4f %.4f (%4" PRIu64 ")   %.3f %.2f %s  %.4f %.4f   %.4f %.4f (%4" PRIu64
+    printf("%4u  %s  %-6s %.2f  %.4f %.4f (%4" PRIu64 ")   %.3f %.2f %s  %.4f %.4f   %.4f %.4f (%4" PRIu64
            ")  %" PRIu64 "\n",
-           row->length, row->warm ? "warm" : "cold", row->faults ? "faults" : "-", sums.mean, sums.worst,
-           sums.worst_seed, row->mean, row->worst, good ? " " : "!", sums.planned_mean, sums.planned_worst,
-           sums.over_mean, sums.over_worst, sums.over_seed, sums.duplicates);
+           row->length, row->warm ? "warm" : "cold", fault_names[row->faults], row->jitter, sums.mean,
+           sums.worst, sums.worst_seed, row->mean, row->worst, good ? " " : "!", sums.planned_mean,
+           sums.planned_worst, sums.over_mean, sums.over_worst, sums.over_seed, sums.duplicates);
     fflush(stdout);
     return good;
 }
@@ -290,11 +309,11 @@ static void show_fleet(uint64_t seed)
         draw_fleet(seed, &rows[i], &drawn);
         double us = makespan_of(&drawn, seed, &report);
         double fluid_us = least_end(&drawn, fluid_samples), planned_us = least_end(&drawn, planned_samples);
-        printf("seed %" PRIu64 ", %u batches of the slowest, %s, %s: %" PRIu64
+        printf("seed %" PRIu64 ", %u batches of the slowest, %s, %s, jitter %.2f: %" PRIu64
                " samples in %.3f s; fluid %.3f s, planned %.3f s; ratio %.4f, planned %.4f; %" PRIu64
                " batches, %" PRIu64 " duplicates\n",
-               seed, rows[i].length, rows[i].warm ? "warm" : "cold", rows[i].faults ? "faults" : "no faults",
-               drawn.samples, us / 1e6, fluid_us / 1e6, planned_us / 1e6, us / fluid_us,
+               seed, rows[i].length, rows[i].warm ? "warm" : "cold", fault_names[rows[i].faults],
+               rows[i].jitter, drawn.samples, us / 1e6, fluid_us / 1e6, planned_us / 1e6, us / fluid_us,
                planned_us / fluid_us, report.batches, report.duplicates);
         for (uint32_t d = 0; d < drawn.count; d++)
             show_device(&drawn.devices[d], drawn.dies_at_us[d]);
@@ -307,10 +326,10 @@ int main(int argc, char **argv)
         show_fleet(strtoull(argv[2], NULL, 10));
         return 0;
     }
-    uint64_t fleets = argc > 1 ? strtoull(argv[1], NULL, 10) : 200;
-    bool good = three_devices(true) <= 1.04;
-    good = three_devices(false) <= 1.08 && good;
-    printf("%" PRIu64 " fleets       mean, worst (seed)      at most       planned by one who knows   "
+    uint64_t fleets = argc > 1 ? strtoull(argv[1], NULL, 10) : FLEETS;
+    bool good = three_devices(true) <= 1.01;
+    good = three_devices(false) <= 1.04 && good;
+    printf("%" PRIu64 " fleets      jitter mean, worst (seed)      at most       planned by one who knows   "
            "over the plan       duplicates\n",
            fleets);
     for (int i = 0; i < ROWS; i++)
