@@ -133,11 +133,19 @@ bool explain_slot(const struct sched *sched, uint64_t id, uint32_t worker, uint3
                   struct explain_slot *explain)
 {
     const struct job *job = state_find_job(sched, id);
+    double finish = job && job_open(job) ? finish_us(sched, job) : 0;
+    return explain_slot_by(sched, id, worker, index, as_us(finish), explain);
+}
+
+bool explain_slot_by(const struct sched *sched, uint64_t id, uint32_t worker, uint32_t index,
+                     uint64_t finish_by_us, struct explain_slot *explain)
+{
+    const struct job *job = state_find_job(sched, id);
     const struct slot *slot = state_find_slot(sched, worker, index);
     if (!job || !slot)
         return false;
     const struct member *member = job_open(job) ? slot_member(slot, job->pool) : NULL;
-    double finish = job_open(job) ? finish_us(sched, job) : 0;
+    double finish = finish_by_us == UINT64_MAX ? FILL_NEVER : (double)finish_by_us;
     *explain = (struct explain_slot){ .worker = worker,
                                       .slot = index,
                                       .reason = reason_of(sched, job, slot, member, finish),

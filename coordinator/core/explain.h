@@ -45,6 +45,10 @@ struct explain_slot {
 bool explain_slot(const struct sched *sched, uint64_t job, uint32_t worker, uint32_t slot,
                   struct explain_slot *explain);
 
+/* The same for many slots: finish_us is explain_job's of this moment, and a slot costs only its leases. */
+bool explain_slot_by(const struct sched *sched, uint64_t job, uint32_t worker, uint32_t slot,
+                     uint64_t finish_us, struct explain_slot *explain);
+
 /* The clauses of the job's requirement at that slot; false if the job has none. */
 bool explain_requirement(const struct sched *sched, uint64_t job, uint32_t worker, uint32_t slot,
                          struct require_findings *findings);

@@ -14,8 +14,9 @@
  * up to half of the job's length. The slowest slot is the one whose batch takes longest.
  *
  * Beside the fluid bound stands the makespan of a plan that knows everything (`planned_us`): every device
- * runs whole batches from its start, one after the other, and one shorter one at the end where that fits; no
- * scheduler can end sooner. What is between the two is no scheduler's to save. */
+ * runs whole batches from its start, one after the other, and shorter ones at the end where they fit. No
+ * scheduler can end sooner (but for cleverer packing of allowed sizes): what is between the two is no
+ * scheduler's to save. */
 #include "rng.h"
 #include "world.h"
 
@@ -153,9 +154,11 @@ static double most_in(const struct world_device *device, double room_us)
 {
     double whole = batch_time_us(device, device->batch_max);
     double batches = floor(room_us / whole), rest_us = room_us - batches * whole, tail = 0;
-    for (uint32_t i = 0; i < device->sizes_count; i++)
-        if (batch_time_us(device, device->sizes[i]) <= rest_us)
-            tail = device->sizes[i];
+    for (uint32_t i = device->sizes_count; i > 0; i--) /* as many tails as fit, the largest first */
+        while (batch_time_us(device, device->sizes[i - 1]) <= rest_us) {
+            tail += device->sizes[i - 1];
+            rest_us -= batch_time_us(device, device->sizes[i - 1]);
+        }
     if (device->sizes_count == 0 && rest_us > device->alpha_us)
         tail = floor((rest_us - device->alpha_us) / device->beta_us);
     return batches * device->batch_max + tail;

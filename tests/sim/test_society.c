@@ -4,7 +4,7 @@
  * every action and holds the scheduler to what its headers promise. What weather cannot show are scenes in
  * fair weather, at the end.
  *
- *     test_sim_society [FIRST [COUNT]]      default 1 200; the scenes are played with seed 1 */
+ *     test_sim_society [FIRST [COUNT]]      default 1 400; the scenes are played with seed 1 */
 #include "ensure.h"
 #include "explain.h"
 #include "forecast.h"
@@ -139,10 +139,21 @@ static void on_up(const struct sched_event *event)
     if (event->worker >= witness->numbers_count)
         witness->numbers_count = event->worker + 1;
     struct seen_worker *worker = &witness->workers[event->worker];
-    *worker = (struct seen_worker){ .up = true, .slots_count = event->up.slots_count };
+    worker->up = true; /* it may have been here before: then it may be barred, or draining, still */
+    worker->slots_count = event->up.slots_count;
     for (uint32_t i = 0; i < worker->slots_count; i++) {
         worker->slots[i].class = event->up.slots[i].class;
         worker->slots[i].memory = event->up.slots[i].memory_bytes;
+    }
+}
+
+static void on_down(const struct sched_event *event)
+{
+    struct seen_worker *worker = &witness->workers[event->worker];
+    worker->up = false;
+    for (uint32_t i = 0; i < worker->slots_count; i++) {
+        worker->slots[i].leases_count = 0;
+        worker->slots[i].loaded = worker->slots[i].loading = 0;
     }
 }
 
@@ -272,7 +283,7 @@ static void hear_event(const struct sched_event *event)
 {
     switch (event->type) {
     case SCHED_WORKER_UP: on_up(event); break;
-    case SCHED_WORKER_DOWN: witness->workers[event->worker] = (struct seen_worker){ 0 }; break;
+    case SCHED_WORKER_DOWN: on_down(event); break;
     case SCHED_JOB_ADD: on_add(event); break;
     case SCHED_JOB_SETTLED_RANGE:
         witness->jobs[event->job].failed += event->settled.failed ? event->count : 0;
@@ -441,8 +452,8 @@ static uint32_t able(const struct seen_job *job)
             bool overdue =
                 slot->leases_count > 0 && slot->leases[0].given_us + LEASE_FLOOR_US < witness->now_us;
             bool may = !job->gpu || slot->class % 2 == GPU;
-            count += may && !witness->workers[w].draining && slot->barred_until_us == 0 && !overdue &&
-                     slot->loaded >> job->model & 1;
+            count += may && witness->workers[w].up && !witness->workers[w].draining &&
+                     slot->barred_until_us == 0 && !overdue && slot->loaded >> job->model & 1;
         }
     return count;
 }
@@ -598,7 +609,8 @@ static bool works_for(const struct seen_slot *slot, uint64_t job)
 static enum explain_reason wanted_reason(const struct seen_worker *worker, const struct seen_slot *slot,
                                          uint64_t job)
 {
-    return works_for(slot, job)                               ? EXPLAIN_RUNS
+    return !worker->up                                        ? EXPLAIN_GONE
+           : works_for(slot, job)                             ? EXPLAIN_RUNS
            : witness->jobs[job].gpu && slot->class % 2 == CPU ? EXPLAIN_REQUIRED
            : worker->draining                                 ? EXPLAIN_DRAINING
            : slot->barred_until_us > 0                        ? EXPLAIN_BARRED
@@ -621,6 +633,51 @@ static void ask_slots(const struct sched *sched, uint64_t job)
         }
 }
 
+/* One slot's part of the water level: from when, and how fast. */
+struct tap {
+    double start_us, rate;
+};
+
+/* Sum of rate * (T - start) over those that start before T = samples, by bisection. */
+static double water_level(const struct tap *taps, uint32_t count, double now_us, double samples)
+{
+    double low = now_us, high = 1e13;
+    for (int i = 0; i < 100; i++) {
+        double middle = (low + high) / 2, done = 0;
+        for (uint32_t k = 0; k < count; k++)
+            done += middle > taps[k].start_us ? taps[k].rate * (middle - taps[k].start_us) : 0;
+        *(done < samples ? &low : &high) = middle;
+    }
+    return high;
+}
+
+/* Of a job that nobody works for yet, the expected end follows from what is said of each slot. */
+static void check_level(const struct sched *sched, uint64_t job, uint64_t ready)
+{
+    static struct tap taps[NUMBERS];
+    uint32_t count = 0;
+    uint64_t finish_us = 0;
+    for (uint32_t w = 0; w < witness->numbers_count; w++)
+        for (uint32_t s = 0; s < witness->workers[w].slots_count; s++) {
+            const struct seen_worker *worker = &witness->workers[w];
+            const struct seen_slot *slot = &worker->slots[s];
+            struct explain_slot said_of;
+            if (works_for(slot, job) || !explain_slot(sched, job, w, s, &said_of))
+                return;
+            finish_us = said_of.finish_us;
+            if (!(slot->loaded >> witness->jobs[job].model & 1) || worker->draining ||
+                slot->barred_until_us > 0 || (witness->jobs[job].gpu && slot->class % 2 == CPU))
+                continue;
+            if (said_of.samples_per_second < 0 || said_of.reason == EXPLAIN_OVERDUE)
+                return;
+            taps[count++] = (struct tap){ (double)said_of.start_us, said_of.samples_per_second / 1e6 };
+        }
+    double level = water_level(taps, count, (double)witness->now_us, (double)ready);
+    double off = ((double)finish_us - level) / (level - (double)witness->now_us + 1);
+    if (count > 0 && (off > 1e-3 || off < -1e-3))
+        accuse("LEVEL", "job %" PRIu64 ": ends at %" PRIu64 " us, not at %.0f", job, finish_us, level);
+}
+
 static void ask(void *context, uint32_t index, const struct sched *sched, uint64_t now_us)
 {
     (void)context;
@@ -631,6 +688,8 @@ static void ask(void *context, uint32_t index, const struct sched *sched, uint64
         if (!witness->jobs[job].known || !witness->jobs[job].open || !sched_job_look(sched, job, &look))
             continue;
         ask_slots(sched, job);
+        if (look.ready > 0)
+            check_level(sched, job, look.ready);
         if (look.done + look.failed + look.settling + look.leased + look.ready != look.samples)
             accuse("LOOK", "job %" PRIu64 " does not add up", job);
     }
@@ -640,7 +699,7 @@ static void ask(void *context, uint32_t index, const struct sched *sched, uint64
 
 struct society {
     struct world_device devices[DEVICES];
-    struct world_model models[DEVICES][3];
+    struct world_fault faults[DEVICES];
     struct world_job jobs[JOBS];
     struct world_config config;
     struct attributes *attributes[2];
@@ -703,6 +762,13 @@ static void draw_devices(struct rng *rng)
             society.devices[i].failures_per_mille = 1000;
         else if (i > 1 && one_in(rng, 10))
             society.devices[i].failures_per_mille = (uint32_t)rng_below(rng, 300);
+        if (i > 1 && one_in(rng, 8))
+            society.devices[i].memory_batch = 1 + (uint32_t)rng_below(rng, 8);
+        society.faults[i] = (struct world_fault){ .at_us = rng_below(rng, 3000000), .type = WORLD_HANGS };
+        if (i > 1 && one_in(rng, 10)) {
+            society.devices[i].faults = &society.faults[i];
+            society.devices[i].faults_count = 1;
+        }
     }
 }
 
@@ -741,7 +807,7 @@ static void draw_weather(struct rng *rng, struct world_weather *weather)
     weather->rejected_every = one_in(rng, 4) ? 30 + (uint32_t)rng_below(rng, 200) : 0;
     weather->lies = one_in(rng, 4);
     weather->accidents = (one_in(rng, 2) ? WORLD_LEAVERS : 0) | (one_in(rng, 2) ? WORLD_DISK_FULL : 0) |
-                         (one_in(rng, 4) ? WORLD_SILENCE : 0);
+                         (one_in(rng, 4) ? WORLD_SILENCE : 0) | (one_in(rng, 4) ? WORLD_CRASHES : 0);
     weather->accident_every_us = one_in(rng, 3) ? 0 : 100000 + rng_below(rng, 1000000);
 }
 
@@ -1026,7 +1092,7 @@ static bool play_all(void)
 int main(int argc, char **argv)
 {
     uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1, bad = 0;
-    uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : argc > 1 ? 1 : 200;
+    uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : argc > 1 ? 1 : 400;
     witness = calloc(1, sizeof *witness);
     ENSURE(witness);
     make_attributes();
