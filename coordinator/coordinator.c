@@ -5,7 +5,10 @@
 #include "clock.h"
 #include "ensure.h"
 #include "ledger.h"
+#include "online.h"
 #include "proof.h"
+#include "recorder.h"
+#include "verification.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -177,10 +180,17 @@ static uint64_t model_bytes(const struct coordinator *coordinator, const struct 
     return clerk_blob_find(coordinator->state_dir, spec->model_blob, &bytes) ? bytes : 0;
 }
 
+struct record *coordinator_record(const struct coordinator *coordinator, uint64_t job)
+{
+    return online_is(job) ? online_find(coordinator->online, job) : jobs_find(coordinator->jobs, job);
+}
+
 void coordinator_tell(struct coordinator *coordinator, struct worker *worker, struct record *record)
 {
     if (!worker_tell(worker, record->number))
         return;
+    if (online_is(record->number))
+        online_told(coordinator->online, record->number, worker->number);
     char paths[INPUTS_MAX][PATH_MAX_BYTES];
     struct message_tensor inputs[INPUTS_MAX];
     struct message_source sources[INPUTS_MAX];
@@ -231,19 +241,21 @@ static struct worker *serving(const struct coordinator *coordinator, const struc
 static void carry_load(struct coordinator *coordinator, const struct sched_action *action)
 {
     struct worker *worker = serving(coordinator, action);
-    struct record *record = jobs_find(coordinator->jobs, action->job);
+    struct record *record = coordinator_record(coordinator, action->job);
     if (!worker || !record)
         return;
     coordinator_tell(coordinator, worker, record);
     struct message message = { .type = MESSAGE_LOAD };
     message.load = (struct message_load){ .slot = action->slot, .job = action->job };
+    if (online_is(action->job))
+        online_loading(coordinator, action->job);
     coordinator_send_worker(coordinator, worker, &message);
 }
 
 static void carry_lease(struct coordinator *coordinator, const struct sched_action *action)
 {
     struct worker *worker = serving(coordinator, action);
-    struct record *record = jobs_find(coordinator->jobs, action->job);
+    struct record *record = coordinator_record(coordinator, action->job);
     if (!worker || !record)
         return;
     coordinator_tell(coordinator, worker, record);
@@ -264,6 +276,8 @@ static void carry_lease(struct coordinator *coordinator, const struct sched_acti
                                    .term = term,
                                    .attempt = action->attempt,
                                    .mac = mac };
+    if (online_is(action->job))
+        online_leased(coordinator, action);
     outbox_lease(coordinator->outbox, worker->number, &lease);
 }
 
@@ -282,14 +296,66 @@ static void carry_ack(struct coordinator *coordinator, const struct sched_action
         outbox_ack(coordinator->outbox, worker->number, action->term, action->attempt);
 }
 
+static void carry_unload(struct coordinator *coordinator, const struct sched_action *action)
+{
+    struct worker *worker = serving(coordinator, action);
+    if (!worker)
+        return;
+    struct message message = { .type = MESSAGE_UNLOAD };
+    message.unload =
+        (struct message_unload){ action->slot, registry_file(coordinator->registry, action->model)->blob };
+    coordinator_send_worker(coordinator, worker, &message);
+}
+
+static void carry_prefetch(struct coordinator *coordinator, const struct sched_action *action)
+{
+    struct worker *worker = serving(coordinator, action);
+    struct record *record = coordinator_record(coordinator, action->job);
+    if (!worker || !record)
+        return;
+    coordinator_tell(coordinator, worker, record);
+    struct message message = { .type = MESSAGE_PREFETCH };
+    message.prefetch.job = action->job;
+    coordinator_send_worker(coordinator, worker, &message);
+}
+
+static void carry_store(struct coordinator *coordinator, const struct sched_action *action)
+{
+    (online_is(action->job) ? online_store : ledger_result)(coordinator, action);
+}
+
+static void carry_fail(struct coordinator *coordinator, const struct sched_action *action)
+{
+    (online_is(action->job) ? online_fail : ledger_failure)(coordinator, action);
+}
+
+static void carry_job_state(struct coordinator *coordinator, const struct sched_action *action)
+{
+    (online_is(action->job) ? online_job_state : ledger_job_state)(coordinator, action);
+}
+
+static void carry_bar(struct coordinator *coordinator, const struct sched_action *action)
+{
+    struct worker *worker = roster_at(coordinator->roster, action->worker);
+    if (!worker || action->slot >= worker->slots_count)
+        return;
+    worker->barred_until_us[action->slot] = action->until_us;
+    double seconds =
+        action->until_us > coordinator->now_us ? (double)(action->until_us - coordinator->now_us) / 1e6 : 0;
+    if (action->until_us)
+        coordinator_note(coordinator, LOG_WARN, "SLOT-BARRED",
+                         "worker %u (%s), slot %u: chunk after chunk fails there; nothing more for %.1f s",
+                         worker->number, worker->name, action->slot, seconds);
+    else
+        coordinator_note(coordinator, LOG_INFO, "SLOT-BACK", "worker %u (%s), slot %u: it is trusted again",
+                         worker->number, worker->name, action->slot);
+}
+
 static carry_out *const carriers[] = {
-    [SCHED_LOAD] = carry_load,
-    [SCHED_LEASE] = carry_lease,
-    [SCHED_RECALL] = carry_recall,
-    [SCHED_ACK] = carry_ack,
-    [SCHED_STORE] = ledger_result,
-    [SCHED_FAIL] = ledger_failure,
-    [SCHED_JOB_STATE] = ledger_job_state,
+    [SCHED_LOAD] = carry_load,           [SCHED_UNLOAD] = carry_unload, [SCHED_PREFETCH] = carry_prefetch,
+    [SCHED_LEASE] = carry_lease,         [SCHED_RECALL] = carry_recall, [SCHED_ACK] = carry_ack,
+    [SCHED_STORE] = carry_store,         [SCHED_FAIL] = carry_fail,     [SCHED_COMPARE] = verification_compare,
+    [SCHED_JOB_STATE] = carry_job_state, [SCHED_BAR] = carry_bar,
 };
 
 static void carry_all(struct coordinator *coordinator)
@@ -306,11 +372,50 @@ void coordinator_step(struct coordinator *coordinator, const struct sched_event 
     ENSURE(!coordinator->stepping);
     coordinator->stepping = true;
     do {
+        recorder_event(coordinator->recorder, coordinator->now_us, event);
         sched_step(coordinator->sched, coordinator->now_us, event, &coordinator->actions);
+        recorder_answer(coordinator->recorder, &coordinator->actions);
         carry_all(coordinator);
         event = &tick;
     } while (coordinator->actions.count == SCHED_ACTIONS_MAX);
     coordinator->stepping = false;
+}
+
+/* The deadline is kept as time passed since the job was accepted, by the wall clock, which alone goes on
+ * while no coordinator lives. One that has passed is one that came now. */
+static uint64_t deadline_us(const struct coordinator *coordinator, const struct message_submit *spec,
+                            int64_t submitted_us)
+{
+    if (!spec->deadline_us)
+        return 0;
+    int64_t left_us = submitted_us + (int64_t)spec->deadline_us - clock_wall_us();
+    return coordinator->now_us + (left_us > 0 ? (uint64_t)left_us : 0) + !coordinator->now_us;
+}
+
+enum err coordinator_job_event(struct coordinator *coordinator, const struct message_submit *spec,
+                               uint64_t number, uint32_t model, int64_t submitted_us,
+                               struct sched_event *event, struct why *why)
+{
+    uint32_t tenant = tenants_number(coordinator->tenants, spec->tenant);
+    *event = (struct sched_event){ .type = SCHED_JOB_ADD, .job = number };
+    event->add.model = model;
+    event->add.formats = jobs_format(spec->format);
+    event->add.samples = spec->samples;
+    event->add.priority = spec->priority;
+    event->add.batch = spec->batch;
+    event->add.batch_fixed = spec->batch_fixed;
+    event->add.failures_max = record_failures_max(spec);
+    event->add.tenant = tenant == TENANTS_NONE ? 0 : tenant;
+    event->add.deadline_us = deadline_us(coordinator, spec, submitted_us);
+    event->add.objective = (enum sched_objective)spec->objective;
+    event->add.require = *spec->require ? spec->require : NULL;
+    event->add.prefer = *spec->prefer ? spec->prefer : NULL;
+    event->add.verify_ppm = spec->verify_ppm;
+    event->add.memory_bytes = model_bytes(coordinator, spec); /* its weights are the least that it needs */
+    return tenant != TENANTS_NONE
+               ? ERR_OK
+               : why_set(why, ERR_FULL, "--tenant %s: %d tenants are known, which is the most", spec->tenant,
+                         SCHED_TENANTS_MAX);
 }
 
 struct view coordinator_view(const struct coordinator *coordinator)
@@ -318,8 +423,10 @@ struct view coordinator_view(const struct coordinator *coordinator)
     return (struct view){ .jobs = coordinator->jobs,
                           .roster = coordinator->roster,
                           .registry = coordinator->registry,
+                          .tenants = coordinator->tenants,
                           .events = coordinator->events,
                           .sched = coordinator->sched,
+                          .online = coordinator->online,
                           .url = coordinator->url,
                           .full = coordinator->full,
                           .pid = (uint64_t)getpid(),

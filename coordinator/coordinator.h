@@ -10,6 +10,7 @@
 #ifndef COORDINATOR_H
 #define COORDINATOR_H
 
+#include "classes.h"
 #include "clerk.h"
 #include "events.h"
 #include "fetches.h"
@@ -21,6 +22,7 @@
 #include "roster.h"
 #include "sched.h"
 #include "store.h"
+#include "tenants.h"
 #include "view.h"
 #include "wire.h"
 
@@ -29,6 +31,8 @@
 
 struct answer;
 struct held;
+struct online;
+struct recorder;
 
 struct coordinator {
     char state_dir[PATH_MAX_BYTES];
@@ -43,19 +47,24 @@ struct coordinator {
     struct store *store;
     struct clerk *clerk;
     struct sched *sched;
+    struct recorder *recorder; /* of the scheduler's events; NULL = off */
 
     struct peers *peers;
     struct roster *roster;
     struct jobs *jobs;
     struct registry *registry;
+    struct tenants *tenants;
+    struct classes *classes;
     struct outbox *outbox;
     struct events *events;
     struct fetches *fetches;
     struct held *held; /* handout.c's */
+    struct online *online;
 
     uint64_t next_job;
     uint64_t now_us, started_us; /* monotonic; now_us is that of the turn */
     const struct answer *answer; /* the result that the scheduler is being told of; NULL = none */
+    uint64_t comparing_bytes;    /* fresh rows that the clerk has, to be compared with stored ones */
     struct sched_actions actions;
     bool stepping;                          /* actions are being carried out: they may not step again */
     bool doomed;                            /* some worker is: see coordinator_bury */
@@ -104,11 +113,19 @@ void coordinator_complain(struct coordinator *coordinator, const char *id, const
 void coordinator_lose(struct coordinator *coordinator, struct worker *worker, enum roster_state state,
                       const char *reason);
 
+/* The record of a job, or of an online request; NULL: there is none. */
+struct record *coordinator_record(const struct coordinator *coordinator, uint64_t job);
+
 /* Send JOBS for a job that the worker was not told of. */
 void coordinator_tell(struct coordinator *coordinator, struct worker *worker, struct record *record);
 
 /* FORGET a job that is over, to every worker that was told of it. */
 void coordinator_forget(struct coordinator *coordinator, uint64_t job);
+
+/* What the scheduler is told of a job: SCHED_JOB_ADD. Its texts are spec's. ERR_FULL: too many tenants. */
+MUST_USE enum err coordinator_job_event(struct coordinator *coordinator, const struct message_submit *spec,
+                                        uint64_t number, uint32_t model, int64_t submitted_us,
+                                        struct sched_event *event, struct why *why);
 
 /* The file that holds an input's rows: a path of the coordinator's host. */
 void coordinator_input_path(const struct coordinator *coordinator, const struct message_input *input,

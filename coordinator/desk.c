@@ -2,9 +2,11 @@
 #include "desk.h"
 
 #include "clock.h"
+#include "floor.h"
 #include "handout.h"
 #include "ledger.h"
 #include "publication.h"
+#include "rehearsal.h"
 #include "selection.h"
 #include "submission.h"
 
@@ -46,6 +48,23 @@ void desk_hello(struct coordinator *coordinator, struct wire_in *in)
 
 /* ---- jobs ---- */
 
+static void free_json(void *bytes, void *hint)
+{
+    (void)hint;
+    free(bytes);
+}
+
+/* json is taken. */
+static void reply_json(struct coordinator *coordinator, wire_peer peer, uint64_t request, char *json,
+                       size_t size)
+{
+    struct message message = { .type = MESSAGE_REPLY };
+    message.reply = (struct message_reply){ .request = request, .text = "" };
+    struct wire_frame frame = { json, size, free_json, NULL };
+    if (wire_send(coordinator->wire, peer, &message, &frame, 1))
+        log_debug("REPLY-LOST", "a client did not wait for its view");
+}
+
 /* The same SUBMIT again, because its answer was lost: the same answer. */
 static void answer_again(struct coordinator *coordinator, struct record *record, wire_peer peer,
                          uint64_t request)
@@ -64,6 +83,9 @@ static enum err accept_job(struct coordinator *coordinator, const struct message
     uint32_t model = registry_number(coordinator->registry, submit->model_blob);
     if (model == REGISTRY_NONE)
         return why_set(why, ERR_MEMORY, "the coordinator is out of memory");
+    if (tenants_number(coordinator->tenants, submit->tenant) == TENANTS_NONE)
+        return why_set(why, ERR_FULL, "--tenant %s: %d tenants are known, which is the most", submit->tenant,
+                       SCHED_TENANTS_MAX);
     enum err err = jobs_add(coordinator->jobs, coordinator->next_job, submit, clock_wall_us(), &record, why);
     if (err)
         return err;
@@ -74,6 +96,17 @@ static enum err accept_job(struct coordinator *coordinator, const struct message
         return ERR_OK;
     jobs_remove(coordinator->jobs, record->number);
     return why_set(why, ERR_MEMORY, "the coordinator is out of memory");
+}
+
+static enum err rehearse(struct coordinator *coordinator, const struct message_submit *submit, wire_peer peer,
+                         struct why *why)
+{
+    char *json;
+    size_t size;
+    enum err err = rehearsal_json(coordinator, submit, &json, &size, why);
+    if (!err)
+        reply_json(coordinator, peer, submit->request, json, size);
+    return err;
 }
 
 void desk_submit(struct coordinator *coordinator, struct wire_in *in)
@@ -88,7 +121,8 @@ void desk_submit(struct coordinator *coordinator, struct wire_in *in)
     bool same_host = peers_find(coordinator->peers, in->peer)->same_host;
     enum err err = submission_check(submit, coordinator->state_dir, same_host, coordinator->jobs, &why);
     if (!err)
-        err = accept_job(coordinator, submit, in->peer, &why);
+        err = submit->dry_run ? rehearse(coordinator, submit, in->peer, &why)
+                              : accept_job(coordinator, submit, in->peer, &why);
     if (err)
         coordinator_reply(coordinator, in->peer, submit->request, err, why.text, 0);
 }
@@ -129,12 +163,6 @@ void desk_cancel(struct coordinator *coordinator, struct wire_in *in)
         coordinator_reply(coordinator, in->peer, cancel->request, ERR_OK, "", cancelled);
 }
 
-static void free_json(void *bytes, void *hint)
-{
-    (void)hint;
-    free(bytes);
-}
-
 void desk_view(struct coordinator *coordinator, struct wire_in *in)
 {
     const struct message_view *ask = &in->message->view;
@@ -147,11 +175,51 @@ void desk_view(struct coordinator *coordinator, struct wire_in *in)
         coordinator_reply(coordinator, in->peer, ask->request, err, why.text, 0);
         return;
     }
-    struct message message = { .type = MESSAGE_REPLY };
-    message.reply = (struct message_reply){ .request = ask->request, .text = "" };
-    struct wire_frame frame = { json, size, free_json, NULL };
-    if (wire_send(coordinator->wire, in->peer, &message, &frame, 1))
-        log_debug("REPLY-LOST", "a client did not wait for its view");
+    reply_json(coordinator, in->peer, ask->request, json, size);
+}
+
+/* ---- workers ---- */
+
+/* True if that changed anything. */
+static bool drain_one(struct coordinator *coordinator, struct worker *worker, bool draining)
+{
+    if (worker->draining == draining)
+        return false;
+    worker->draining = draining;
+    coordinator_step(coordinator, &(struct sched_event){ .type = draining ? SCHED_DRAIN : SCHED_UNDRAIN,
+                                                         .worker = worker->number });
+    floor_tell_draining(coordinator, worker);
+    coordinator_note(coordinator, LOG_INFO, draining ? "WORKER-DRAINED" : "WORKER-RESUMED",
+                     "worker %u (%s): %s", worker->number, worker->name,
+                     draining ? "it gets no new work" : "it takes part again");
+    return true;
+}
+
+/* One that said goodbye is over; one that was only lost may come back. */
+static bool is_meant(const struct worker *worker, const char *which, const struct worker *found)
+{
+    bool named = worker == found || strcmp(which, "all") == 0 || strcmp(which, worker->name) == 0;
+    return named && worker->state != ROSTER_LEFT;
+}
+
+void desk_drain(struct coordinator *coordinator, struct wire_in *in)
+{
+    const struct message_drain *drain = &in->message->drain;
+    const struct worker *found = roster_find_word(coordinator->roster, drain->which);
+    uint64_t meant = strcmp(drain->which, "all") == 0, changed = 0;
+    struct why why;
+    enum err err = ERR_OK;
+    for (uint32_t i = 0; i < roster_count(coordinator->roster); i++) {
+        struct worker *worker = roster_at(coordinator->roster, i);
+        if (!is_meant(worker, drain->which, found))
+            continue;
+        meant++;
+        changed += drain_one(coordinator, worker, !drain->resume);
+    }
+    if (!meant)
+        err = why_set(&why, ERR_NOT_FOUND,
+                      "no such worker here: %s; `motley worker list` shows those there are", drain->which);
+    coordinator_reply(coordinator, in->peer, drain->request, err, why.text, changed);
 }
 
 /* ---- blobs and models ---- */

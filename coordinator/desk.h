@@ -14,6 +14,7 @@ void desk_cancel(struct coordinator *coordinator, struct wire_in *in);
 void desk_blob_find(struct coordinator *coordinator, struct wire_in *in);
 void desk_blob_put(struct coordinator *coordinator, struct wire_in *in);
 void desk_model_add(struct coordinator *coordinator, struct wire_in *in);
+void desk_drain(struct coordinator *coordinator, struct wire_in *in);
 void desk_output_get(struct coordinator *coordinator, struct wire_in *in);
 
 /* The clerk took a piece of an upload, or read a piece of an output. */

@@ -2,7 +2,9 @@
 #include "floor.h"
 
 #include "answer.h"
+#include "capability.h"
 #include "clock.h"
+#include "online.h"
 #include "proof.h"
 
 #include <stdio.h>
@@ -40,6 +42,13 @@ static void welcome(struct coordinator *coordinator, struct worker *worker)
     coordinator_send_worker(coordinator, worker, &message);
 }
 
+void floor_tell_draining(struct coordinator *coordinator, struct worker *worker)
+{
+    struct message message = { .type = MESSAGE_DRAINING };
+    message.draining.on = worker->draining;
+    coordinator_send_worker(coordinator, worker, &message);
+}
+
 void floor_hello(struct coordinator *coordinator, struct wire_in *in)
 {
     const struct message_hello *hello = &in->message->hello;
@@ -67,11 +76,39 @@ void floor_hello(struct coordinator *coordinator, struct wire_in *in)
                      "worker %u (%s) on %s, pid %llu: %u devices, %u slots", worker->number, worker->name,
                      hello->host, (unsigned long long)hello->pid, hello->devices_count, hello->slots_count);
     welcome(coordinator, worker);
+    if (worker->draining != hello->draining)
+        floor_tell_draining(coordinator, worker);
 }
 
-static void describe_slot(const struct message_slot *slot, struct sched_slot_info *info)
+/* rules_hello saw to it that the device is listed. */
+static const struct message_device *device_of(const struct message_hello *hello, uint32_t slot)
 {
+    uint32_t i = 0;
+    while (i + 1 < hello->devices_count && strcmp(hello->devices[i].id, hello->slots[slot].device) != 0)
+        i++;
+    return &hello->devices[i];
+}
+
+/* Slots of one device share its memory. */
+static uint64_t memory_of(const struct message_hello *hello, uint32_t slot)
+{
+    uint32_t sharers = 1;
+    for (uint32_t i = 0; i < hello->slots_count; i++)
+        sharers += i != slot && strcmp(hello->slots[i].device, hello->slots[slot].device) == 0;
+    return device_of(hello, slot)->memory_total_bytes / sharers;
+}
+
+/* info's attributes are the caller's to free. */
+static void describe_slot(struct coordinator *coordinator, const struct message_hello *hello, uint32_t index,
+                          struct sched_slot_info *info)
+{
+    const struct message_slot *slot = &hello->slots[index];
     memset(info, 0, sizeof *info);
+    info->class = classes_number(coordinator->classes, device_of(hello, index), slot);
+    info->memory_bytes = memory_of(hello, index);
+    info->busy_watts = slot->busy_watts;
+    info->price_per_hour = slot->price_per_hour;
+    info->attributes = capability_of(hello, index);
     info->formats = roster_formats(slot);
     info->sizes_count = slot->batch_sizes_count;
     for (uint32_t i = 0; i < slot->batch_sizes_count && i < SCHED_SIZES_MAX; i++)
@@ -83,22 +120,56 @@ static void describe_slot(const struct message_slot *slot, struct sched_slot_inf
     info->load_us = slot->load_us;
 }
 
+static void free_infos(struct sched_slot_info *infos, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct attributes *made = (struct attributes *)(uintptr_t)infos[i].attributes;
+        attributes_free(&made);
+    }
+    free(infos);
+}
+
+static void step_worker(struct coordinator *coordinator, const struct worker *worker,
+                        enum sched_event_type type)
+{
+    coordinator_step(coordinator, &(struct sched_event){ .type = type, .worker = worker->number });
+}
+
+/* A drained worker must not get a lease between its coming and its drain. */
+static void announce(struct coordinator *coordinator, struct worker *worker,
+                     const struct sched_slot_info *infos)
+{
+    bool pause = worker->draining && !*coordinator->full && !coordinator->grace_until_us;
+    struct sched_event event = { .type = SCHED_WORKER_UP, .worker = worker->number };
+    event.up.slots_count = worker->slots_count;
+    event.up.slots = infos;
+    if (pause)
+        step_worker(coordinator, worker, SCHED_PAUSE);
+    coordinator_step(coordinator, &event);
+    if (worker->draining)
+        step_worker(coordinator, worker, SCHED_DRAIN);
+    if (pause)
+        step_worker(coordinator, worker, SCHED_RESUME);
+}
+
 static bool put_into_service(struct coordinator *coordinator, struct worker *worker,
                              const struct message_hello *hello)
 {
     struct sched_slot_look look;
-    struct sched_slot_info *infos = calloc(hello->slots_count ? hello->slots_count : 1, sizeof *infos);
-    if (!infos)
-        return false;
-    for (uint32_t i = 0; i < hello->slots_count; i++)
-        describe_slot(&hello->slots[i], &infos[i]);
-    worker->serving = true;
-    struct sched_event event = { .type = SCHED_WORKER_UP, .worker = worker->number };
-    event.up.slots_count = hello->slots_count;
-    event.up.slots = infos;
-    coordinator_step(coordinator, &event);
-    free(infos);
-    return !hello->slots_count || (sched_slot_look(coordinator->sched, worker->number, 0, &look) && look.up);
+    uint32_t count = worker->slots_count;
+    struct sched_slot_info *infos = calloc(count ? count : 1, sizeof *infos);
+    bool whole = infos != NULL;
+    for (uint32_t i = 0; whole && i < count; i++) {
+        describe_slot(coordinator, hello, i, &infos[i]);
+        whole = infos[i].attributes != NULL;
+    }
+    if (whole) {
+        worker->serving = true;
+        announce(coordinator, worker, infos);
+    }
+    if (infos)
+        free_infos(infos, count);
+    return whole && (!count || (sched_slot_look(coordinator->sched, worker->number, 0, &look) && look.up));
 }
 
 static bool is_proven(const struct coordinator *coordinator, const struct worker *worker,
@@ -111,13 +182,15 @@ static bool is_proven(const struct coordinator *coordinator, const struct worker
 
 static struct record *live_job(const struct coordinator *coordinator, uint64_t number)
 {
-    struct record *record = jobs_find(coordinator->jobs, number);
+    struct record *record = coordinator_record(coordinator, number);
     return record && record->in_sched && !record->closing ? record : NULL;
 }
 
 static void keep_share(struct coordinator *coordinator, struct worker *worker, struct record *record,
                        uint32_t slot)
 {
+    if (online_is(record->number))
+        return; /* nobody reports on it */
     if (worker->share_job != record->number) {
         for (uint32_t i = 0; i < worker->slots_count; i++)
             worker->shares[i] = SIZE_MAX;
@@ -250,7 +323,8 @@ static const char *model_name(const struct coordinator *coordinator, uint32_t nu
     for (size_t i = jobs_count(coordinator->jobs); i-- > 0;)
         if (jobs_at(coordinator->jobs, i)->model_number == number)
             return jobs_at(coordinator->jobs, i)->model;
-    return "of an earlier job";
+    const char *online = online_model(coordinator->online, number);
+    return online ? online : "of an earlier job";
 }
 
 void floor_loaded(struct coordinator *coordinator, struct wire_in *in)
@@ -262,6 +336,7 @@ void floor_loaded(struct coordinator *coordinator, struct wire_in *in)
         return;
     if (!loaded->ok) {
         struct registry_file *file = registry_file(coordinator->registry, number);
+        online_refused(coordinator->online);
         snprintf(file->refused_by, sizeof file->refused_by, "%s", worker->name);
         snprintf(file->refusal, sizeof file->refusal, "%s",
                  *loaded->reason ? loaded->reason : "it gave no reason");
@@ -416,6 +491,16 @@ static void send_piece(struct coordinator *coordinator, wire_peer peer, uint64_t
         log_debug("PIECE-LOST", "a worker did not wait for what it had asked");
 }
 
+/* An online request's rows are at hand. */
+static void send_rows(struct coordinator *coordinator, wire_peer peer, const struct message_fetch *ask)
+{
+    struct wire_frame frame = { .size = ask->length };
+    uint64_t total = 0;
+    struct why why;
+    enum err err = online_rows(coordinator->online, ask, &frame.bytes, &total, &why);
+    send_piece(coordinator, peer, ask->tag, err ? why.text : NULL, total, err ? NULL : &frame);
+}
+
 void floor_fetch(struct coordinator *coordinator, struct wire_in *in)
 {
     const struct message_fetch *ask = &in->message->fetch;
@@ -426,6 +511,10 @@ void floor_fetch(struct coordinator *coordinator, struct wire_in *in)
     if (peer->pieces == PIECES_IN_FLIGHT) {
         coordinator_refuse(coordinator, in->peer, ERR_LIMIT,
                            "FETCH: more unanswered ones than the protocol allows");
+        return;
+    }
+    if (ask->kind == FETCH_INPUT && online_is(ask->job)) {
+        send_rows(coordinator, in->peer, ask);
         return;
     }
     struct fetch *fetch = calloc(1, sizeof *fetch);

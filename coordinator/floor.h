@@ -15,6 +15,9 @@ void floor_heartbeat(struct coordinator *coordinator, struct wire_in *in);
 void floor_fetch(struct coordinator *coordinator, struct wire_in *in);
 void floor_bye(struct coordinator *coordinator, struct wire_in *in);
 
+/* Have the worker remember whether it is drained: worker->draining. */
+void floor_tell_draining(struct coordinator *coordinator, struct worker *worker);
+
 /* The clerk read a piece for a worker. */
 void floor_piece(struct coordinator *coordinator, struct clerk_event *event, const struct fetch *fetch);
 

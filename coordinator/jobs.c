@@ -42,7 +42,7 @@ void jobs_free(struct jobs **jobs)
     *jobs = NULL;
 }
 
-static uint32_t format_bit(const char *format)
+uint32_t jobs_format(const char *format)
 {
     if (strcmp(format, "onnx") == 0)
         return SCHED_FORMAT_ONNX;
@@ -84,7 +84,7 @@ static enum err describe(struct record *job, const struct message_submit *submit
     if (*submit->output_path && !(job->output = place_of(submit->output_path)))
         return why_set(why, ERR_MEMORY, "out of memory for a job's record");
     memcpy(job->uuid, submit->uuid, UUID_BYTES);
-    job->formats = format_bit(submit->format);
+    job->formats = jobs_format(submit->format);
     if (!job->formats)
         return why_set(why, ERR_UNSUPPORTED, "model format '%s' is not known; use onnx or synthetic",
                        submit->format);
@@ -117,12 +117,10 @@ static bool is_full(struct jobs *jobs)
     return jobs->open_count >= jobs->max;
 }
 
-enum err jobs_add(struct jobs *jobs, uint64_t number, const struct message_submit *submit, int64_t now_us,
-                  struct record **job, struct why *why)
+enum err jobs_make(uint64_t number, const struct message_submit *submit, int64_t now_us, struct record **job,
+                   struct why *why)
 {
-    if (is_full(jobs))
-        return why_set(why, ERR_FULL, "%zu jobs are open, which is the most; wait for one to end", jobs->max);
-    struct record *fresh = calloc(1, sizeof *fresh);
+    struct record *fresh = *job = calloc(1, sizeof *fresh);
     if (!fresh)
         return why_set(why, ERR_MEMORY, "out of memory for a job");
     fresh->number = number;
@@ -134,12 +132,21 @@ enum err jobs_add(struct jobs *jobs, uint64_t number, const struct message_submi
         why_set(why, err, "out of memory for a job");
     else
         err = describe(fresh, submit, why);
-    if (!err)
-        err = insert(jobs, fresh, why);
     if (err)
-        record_free(&fresh);
-    else
-        *job = fresh;
+        record_free(job);
+    return err;
+}
+
+enum err jobs_add(struct jobs *jobs, uint64_t number, const struct message_submit *submit, int64_t now_us,
+                  struct record **job, struct why *why)
+{
+    if (is_full(jobs))
+        return why_set(why, ERR_FULL, "%zu jobs are open, which is the most; wait for one to end", jobs->max);
+    enum err err = jobs_make(number, submit, now_us, job, why);
+    if (!err)
+        err = insert(jobs, *job, why);
+    if (err && *job)
+        record_free(job);
     return err;
 }
 

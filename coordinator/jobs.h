@@ -21,6 +21,10 @@ void jobs_free(struct jobs **jobs);
 MUST_USE enum err jobs_add(struct jobs *jobs, uint64_t number, const struct message_submit *submit,
                            int64_t now_us, struct record **job, struct why *why);
 
+/* The same in no table: yours, to be freed with record_free. */
+MUST_USE enum err jobs_make(uint64_t number, const struct message_submit *submit, int64_t now_us,
+                            struct record **job, struct why *why);
+
 /* A record as the journal has it. ERR_FORMAT: its spec is not a SUBMIT of this version. */
 MUST_USE enum err jobs_restore(struct jobs *jobs, const struct store_job_row *row, struct record **job,
                                struct why *why);
@@ -34,6 +38,9 @@ struct record *jobs_find_uuid(const struct jobs *jobs, const uint8_t uuid[UUID_B
 /* An open job that will write a file which an output at path would write too: the answer itself, or what is
  * beside it. */
 struct record *jobs_find_output(struct jobs *jobs, const char *path, enum output_kind kind);
+
+/* The bit of enum sched_format of a model format; 0 = unknown. */
+uint32_t jobs_format(const char *format);
 
 size_t jobs_count(const struct jobs *jobs);
 struct record *jobs_at(const struct jobs *jobs, size_t index); /* ascending numbers */

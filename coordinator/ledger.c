@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "ensure.h"
 #include "publication.h"
+#include "recorder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -177,12 +178,26 @@ static void post_summary(struct coordinator *coordinator, const struct record *r
     post_tally(coordinator, record->number, SUMMARY_KEY, value, size);
 }
 
+static void post_verification(struct coordinator *coordinator, struct record *record)
+{
+    uint64_t unchecked = verification_unchecked(
+        record->verification, record->in_sched ? coordinator->sched : NULL, record->number);
+    uint64_t told = verification_checked(record->verification) + unchecked;
+    uint8_t *value;
+    size_t size;
+    if (told == record->verification_told || verification_pack(record->verification, unchecked, &value, &size))
+        return;
+    record->verification_told = told;
+    post_tally(coordinator, record->number, VERIFICATION_KEY, value, size);
+}
+
 static void post_accounts(struct coordinator *coordinator, struct record *record)
 {
     record->told_us = coordinator->now_us;
     for (size_t i = 0; i < record->shares_count; i++)
         post_share(coordinator, record, &record->shares[i]);
     post_summary(coordinator, record);
+    post_verification(coordinator, record);
 }
 
 static bool is_tally_due(const struct coordinator *coordinator, const struct record *record)
@@ -202,21 +217,6 @@ void ledger_tallies(struct coordinator *coordinator)
 
 /* ---- a job's states ---- */
 
-void ledger_schedule(struct coordinator *coordinator, struct record *record)
-{
-    const struct message_submit *spec = jobs_spec(coordinator->jobs, record);
-    struct sched_event event = { .type = SCHED_JOB_ADD, .job = record->number };
-    event.add.model = record->model_number;
-    event.add.formats = record->formats;
-    event.add.samples = record->samples;
-    event.add.priority = spec->priority;
-    event.add.batch = spec->batch;
-    event.add.batch_fixed = spec->batch_fixed;
-    event.add.failures_max = record->failures_max;
-    record->in_sched = true;
-    coordinator_step(coordinator, &event);
-}
-
 void ledger_close(struct coordinator *coordinator, struct record *record, enum record_state end,
                   const char *reason)
 {
@@ -235,6 +235,25 @@ void ledger_close(struct coordinator *coordinator, struct record *record, enum r
     post_mark(coordinator, record, states[end], reason, record->finished_us);
 }
 
+void ledger_schedule(struct coordinator *coordinator, struct record *record)
+{
+    const struct message_submit *spec = jobs_spec(coordinator->jobs, record);
+    struct sched_event event;
+    struct sched_job_look look;
+    struct why why;
+    if (coordinator_job_event(coordinator, spec, record->number, record->model_number, record->submitted_us,
+                              &event, &why))
+        log_warn("TENANT-UNKNOWN", "job %llu counts as the default tenant's: %s",
+                 (unsigned long long)record->number, why.text);
+    record->in_sched = true;
+    coordinator_step(coordinator, &event);
+    if (sched_job_look(coordinator->sched, record->number, &look))
+        return;
+    /* Only a requirement that an earlier version wrote and this one cannot read. */
+    record->in_sched = false;
+    ledger_close(coordinator, record, RECORD_FAILED, "its --require cannot be read by this version");
+}
+
 static void on_running(struct coordinator *coordinator, struct record *record)
 {
     if (record->state != RECORD_QUEUED)
@@ -245,7 +264,7 @@ static void on_running(struct coordinator *coordinator, struct record *record)
     post_mark(coordinator, record, STORE_JOB_OPEN, NULL, record->started_us);
 }
 
-static void on_complete(struct coordinator *coordinator, struct record *record)
+static void complete(struct coordinator *coordinator, struct record *record)
 {
     record->state = RECORD_FINISHING;
     if (!record->finished_us)
@@ -254,6 +273,22 @@ static void on_complete(struct coordinator *coordinator, struct record *record)
     post_accounts(coordinator, record);
     post_mark(coordinator, record, STORE_JOB_FINISHING, NULL, record->finished_us);
     publication_start(coordinator, record);
+}
+
+static void on_complete(struct coordinator *coordinator, struct record *record)
+{
+    if (record->comparing)
+        record->completing = true;
+    else
+        complete(coordinator, record);
+}
+
+void ledger_compared(struct coordinator *coordinator, struct record *record)
+{
+    if (!record->completing || record->comparing)
+        return;
+    record->completing = false;
+    complete(coordinator, record);
 }
 
 static void on_failed(struct coordinator *coordinator, struct record *record)
@@ -346,8 +381,10 @@ static void job_marked(struct coordinator *coordinator, struct store_event *even
     if (!last || !record->closing)
         return;
     record_settle(record, coordinator->sched);
-    if (record->in_sched)
+    if (record->in_sched) {
+        recorder_remove(coordinator->recorder, record->number);
         sched_job_remove(coordinator->sched, record->number);
+    }
     record->in_sched = false;
     record->state = record->closing;
     if (!record_has_answer(record))

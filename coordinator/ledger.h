@@ -30,6 +30,9 @@ void ledger_tallies(struct coordinator *coordinator);
 /* Something the store reported. */
 void ledger_event(struct coordinator *coordinator, struct store_event *event);
 
+/* A comparison of its answers came back: the last one lets a job go on that waits for them. */
+void ledger_compared(struct coordinator *coordinator, struct record *record);
+
 /* An accepted job goes to the scheduler: a new one, or one of an earlier life. */
 void ledger_schedule(struct coordinator *coordinator, struct record *record);
 

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loop.h"
 
+#include "clock.h"
 #include "coordinator.h"
 #include "desk.h"
 #include "dialogue.h"
 #include "floor.h"
 #include "handout.h"
 #include "ledger.h"
+#include "online.h"
 #include "publication.h"
+#include "recorder.h"
 #include "recovery.h"
+#include "verification.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +54,7 @@ static on_message *const handlers[] = {
     [MESSAGE_VIEW] = desk_view,           [MESSAGE_CANCEL] = desk_cancel,
     [MESSAGE_BLOB_FIND] = desk_blob_find, [MESSAGE_BLOB_PUT] = desk_blob_put,
     [MESSAGE_MODEL_ADD] = desk_model_add, [MESSAGE_OUTPUT_GET] = desk_output_get,
+    [MESSAGE_DRAIN] = desk_drain,         [MESSAGE_INFER] = online_infer,
 };
 
 static bool has_handler(enum message_type type)
@@ -88,8 +93,10 @@ static void hear_the_end(struct coordinator *coordinator, wire_peer id)
     if (peer->state == DIALOGUE_WORKER)
         coordinator_lose(coordinator, roster_at(coordinator->roster, peer->worker), ROSTER_LOST,
                          "its connection closed");
-    else
+    else {
+        online_peer_gone(coordinator, id);
         peers_remove(coordinator->peers, id);
+    }
 }
 
 /* Reading stops, and the senders with it, while more waits for the disk than memory should hold. */
@@ -151,7 +158,8 @@ static void on_published(struct coordinator *coordinator, struct clerk_event *ev
 static void read_clerk(struct coordinator *coordinator)
 {
     static void (*const events[])(struct coordinator *, struct clerk_event *) = {
-        [CLERK_PUBLISH] = on_published, [CLERK_BLOB_PUT] = desk_blob_taken, [CLERK_READ] = on_piece
+        [CLERK_PUBLISH] = on_published, [CLERK_BLOB_PUT] = desk_blob_taken, [CLERK_READ] = on_piece,
+        [CLERK_COMPARE] = verification_compared
     };
     struct clerk_event event;
     while (clerk_receive(coordinator->clerk, &event)) {
@@ -177,6 +185,7 @@ static void sweep(struct loop *loop)
         floor_listen(coordinator);
     ledger_tallies(coordinator);
     publication_retry(coordinator);
+    recorder_breathe(coordinator->recorder, coordinator->now_us);
 }
 
 static long patience_ms(const struct loop *loop)
@@ -187,6 +196,8 @@ static long patience_ms(const struct loop *loop)
     uint64_t deadline_us = sched_deadline_us(coordinator->sched);
     if (coordinator->grace_until_us && coordinator->grace_until_us < deadline_us)
         deadline_us = coordinator->grace_until_us;
+    if (online_due_us(coordinator->online) < deadline_us)
+        deadline_us = online_due_us(coordinator->online);
     if (deadline_us <= coordinator->now_us)
         return 0;
     uint64_t wait_ms = (deadline_us - coordinator->now_us + 999) / 1000;
@@ -218,6 +229,7 @@ static void turn(struct loop *loop)
     recovery_look(coordinator);
     if (sched_deadline_us(coordinator->sched) <= coordinator->now_us)
         coordinator_step(coordinator, &(struct sched_event){ .type = SCHED_TICK });
+    online_turn(coordinator);
     if (all_heard)
         sweep(loop);
     fetches_pump(coordinator->fetches);
@@ -268,15 +280,39 @@ static enum err make_tables(struct coordinator *coordinator, struct why *why)
     coordinator->roster = roster_new(WORKERS_MAX);
     coordinator->jobs = jobs_new(JOBS_OPEN_MAX);
     coordinator->registry = registry_new();
+    coordinator->tenants = tenants_new();
+    coordinator->classes = classes_new();
     coordinator->outbox = outbox_new();
     coordinator->events = events_new();
+    coordinator->online = online_new();
     coordinator->context = zmq_ctx_new();
     bool ok = coordinator->peers && coordinator->roster && coordinator->jobs && coordinator->registry &&
-              coordinator->outbox && coordinator->events && coordinator->context;
+              coordinator->tenants && coordinator->classes && coordinator->outbox && coordinator->events && coordinator->online &&
+              coordinator->context;
     return ok ? ERR_OK : why_set(why, ERR_MEMORY, "out of memory for the coordinator's tables");
 }
 
-static enum err open_store(struct coordinator *coordinator, struct recovery *recovery, struct why *why)
+/* Nobody has to go without a coordinator because the usual recording cannot be made. */
+static enum err open_recording(struct coordinator *coordinator, const struct loop_config *settings,
+                               const struct sched_config *config, struct why *why)
+{
+    const struct recorder_life life = { .config = config,
+                                        .term = store_term(coordinator->store),
+                                        .now_us = coordinator->now_us,
+                                        .wall_us = clock_wall_us(),
+                                        .max_bytes = settings->record_max_bytes };
+    if (!settings->record)
+        return ERR_OK;
+    if (strcmp(settings->record, "always-on") != 0)
+        return recorder_open(settings->record, &life, &coordinator->recorder, why);
+    struct why reason;
+    if (recorder_open_state(coordinator->state_dir, &life, &coordinator->recorder, &reason))
+        coordinator_note(coordinator, LOG_WARN, "NOT-RECORDING", "%s", reason.text);
+    return ERR_OK;
+}
+
+static enum err open_store(struct coordinator *coordinator, const struct loop_config *settings,
+                           struct recovery *recovery, struct why *why)
 {
     struct store_recovery callbacks = recovery_callbacks(recovery);
     enum err err = store_open(coordinator->state_dir, &callbacks, &coordinator->store, why);
@@ -287,7 +323,25 @@ static enum err open_store(struct coordinator *coordinator, struct recovery *rec
                                    .slots_max = SLOTS_ALL_MAX,
                                    .jobs_max = JOBS_OPEN_MAX };
     coordinator->sched = sched_new(&config, store_term(coordinator->store));
-    return coordinator->sched ? ERR_OK : why_set(why, ERR_MEMORY, "out of memory for the scheduler");
+    return coordinator->sched ? open_recording(coordinator, settings, &config, why)
+                              : why_set(why, ERR_MEMORY, "out of memory for the scheduler");
+}
+
+static enum err introduce_tenants(struct coordinator *coordinator, const struct loop_config *config,
+                                  struct why *why)
+{
+    enum err err = ERR_OK;
+    for (uint32_t i = 0; i < config->tenants_count && !err; i++)
+        err = tenants_configure(coordinator->tenants, config->tenants[i], why);
+    for (uint32_t i = 0; i < tenants_count(coordinator->tenants) && !err; i++) {
+        const struct tenant_row *row = tenants_at(coordinator->tenants, i);
+        struct sched_event event = { .type = SCHED_TENANT };
+        event.tenant.tenant = i;
+        event.tenant.weight = row->weight;
+        event.tenant.slots_quota = row->slots_quota;
+        coordinator_step(coordinator, &event);
+    }
+    return err;
 }
 
 static enum err open_clerk(struct coordinator *coordinator, struct why *why)
@@ -317,7 +371,9 @@ static enum err start(struct coordinator *coordinator, const struct loop_config 
     struct recovery *recovery = recovery_new(coordinator);
     enum err err = recovery ? make_tables(coordinator, why) : why_set(why, ERR_MEMORY, "out of memory");
     if (!err)
-        err = open_store(coordinator, recovery, why);
+        err = open_store(coordinator, config, recovery, why);
+    if (!err)
+        err = introduce_tenants(coordinator, config, why);
     if (!err)
         err = open_clerk(coordinator, why);
     if (!err)
@@ -358,12 +414,16 @@ static void close_all(struct coordinator *coordinator)
         zmq_ctx_term(coordinator->context);
     handout_drop(coordinator);
     fetches_free(&coordinator->fetches);
+    online_free(&coordinator->online);
+    recorder_close(&coordinator->recorder);
     if (coordinator->sched)
         sched_free(&coordinator->sched);
     peers_free(&coordinator->peers);
     roster_free(&coordinator->roster);
     jobs_free(&coordinator->jobs);
     registry_free(&coordinator->registry);
+    tenants_free(&coordinator->tenants);
+    classes_free(&coordinator->classes);
     outbox_free(&coordinator->outbox);
     events_free(&coordinator->events);
 }

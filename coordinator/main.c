@@ -5,6 +5,9 @@
 #include "log.h"
 #include "loop.h"
 #include "options.h"
+#include "recorder.h"
+#include "replay_report.h"
+#include "tenants.h"
 #include "wire.h"
 
 #include <inttypes.h>
@@ -20,9 +23,13 @@
 
 struct settings {
     const char *state_dir, *log_level;
-    struct option_list listen;
+    struct option_list listen, tenants;
     uint64_t heartbeat_us, silence_us;
     bool check_config, dump_config, supervised, version, helped;
+    const char *record;
+    uint64_t record_max;
+    struct replay_options replay;
+    uint64_t replay_at_us;
     char state_path[4096], default_url[4096 + 32];
 };
 
@@ -35,9 +42,20 @@ static void on_signal(int number)
         loop_stop(running);
 }
 
+/* The event that the program dies of is the one to replay. The signal comes again, and ends it. */
+static void on_our_bug(int number)
+{
+    recorder_rescue();
+    raise(number);
+}
+
 static void catch_signals(void)
 {
+    static const int bugs[] = { SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL };
     struct sigaction action = { .sa_handler = on_signal };
+    struct sigaction rescue = { .sa_handler = on_our_bug, .sa_flags = (int)SA_RESETHAND };
+    for (size_t i = 0; i < sizeof bugs / sizeof bugs[0]; i++)
+        sigaction(bugs[i], &rescue, NULL);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
 }
@@ -72,25 +90,42 @@ static enum err read_options(int argc, char **argv, struct settings *settings, s
         .examples = "  motley-coordinator --state-dir /var/lib/motley --listen tcp://127.0.0.1:7117\n"
                     "  motley-coordinator --check-config --listen tcp://127.0.0.1:7117\n",
     };
-    const struct option_row rows[] = { { "state-dir", 's', OPTION_TEXT, &settings->state_dir, "DIR",
-                                         "where jobs and results are kept (default: $MOTLEY_STATE_DIR)" },
-                                       { "listen", 'l', OPTION_LIST, &settings->listen, "URL",
-                                         "ipc:///path or tcp://127.0.0.1:PORT; may be repeated" },
-                                       { "heartbeat", 0, OPTION_DURATION, &settings->heartbeat_us, "TIME",
-                                         "how often workers must say that they live (default 500ms)" },
-                                       { "silence", 0, OPTION_DURATION, &settings->silence_us, "TIME",
-                                         "after which a silent worker is lost (default 3s)" },
-                                       { "log-level", 0, OPTION_TEXT, &settings->log_level, "LEVEL",
-                                         "error, warn, info or debug (default info)" },
-                                       { "supervised", 0, OPTION_FLAG, &settings->supervised, NULL,
-                                         "end when the process that started this one ends" },
-                                       { "check-config", 0, OPTION_FLAG, &settings->check_config, NULL,
-                                         "say whether it could start like this, and end" },
-                                       { "dump-config", 0, OPTION_FLAG, &settings->dump_config, NULL,
-                                         "print the settings in effect, and end" },
-                                       { "version", 0, OPTION_FLAG, &settings->version, NULL,
-                                         "print the version, and end" },
-                                       { 0 } };
+    const struct option_row rows[] = {
+        { "state-dir", 's', OPTION_TEXT, &settings->state_dir, "DIR",
+          "where jobs and results are kept (default: $MOTLEY_STATE_DIR)" },
+        { "listen", 'l', OPTION_LIST, &settings->listen, "URL",
+          "ipc:///path or tcp://127.0.0.1:PORT; may be repeated" },
+        { "tenant", 0, OPTION_LIST, &settings->tenants, "NAME=WEIGHT[:SLOTS]",
+          "a tenant's share of the devices, and how many slots it may hold at "
+          "a time; may be repeated (default: weight 1, any number)" },
+        { "heartbeat", 0, OPTION_DURATION, &settings->heartbeat_us, "TIME",
+          "how often workers must say that they live (default 500ms)" },
+        { "silence", 0, OPTION_DURATION, &settings->silence_us, "TIME",
+          "after which a silent worker is lost (default 3s)" },
+        { "log-level", 0, OPTION_TEXT, &settings->log_level, "LEVEL",
+          "error, warn, info or debug (default info)" },
+        { "supervised", 0, OPTION_FLAG, &settings->supervised, NULL,
+          "end when the process that started this one ends" },
+        { "record", 0, OPTION_TEXT, &settings->record, "WHERE",
+          "events for --replay: always-on (default: in the state directory), "
+          "off, or a file" },
+        { "record-max", 0, OPTION_COUNT, &settings->record_max, "BYTES",
+          "where the recording stops (default 268M)" },
+        { "replay", 0, OPTION_TEXT, &settings->replay.path, "FILE",
+          "say what a recording holds, and whether all is done as then; end" },
+        { "explain", 0, OPTION_COUNT, &settings->replay.explain, "JOB",
+          "with --replay: the story of this job" },
+        { "at", 0, OPTION_DURATION, &settings->replay_at_us, "TIME",
+          "with --explain: how things stood then, from the first event" },
+        { "all", 0, OPTION_FLAG, &settings->replay.all, NULL, "with --replay: every line, however many" },
+        { "json", 0, OPTION_FLAG, &settings->replay.json, NULL, "with --replay: one JSON object" },
+        { "check-config", 0, OPTION_FLAG, &settings->check_config, NULL,
+          "say whether it could start like this, and end" },
+        { "dump-config", 0, OPTION_FLAG, &settings->dump_config, NULL,
+          "print the settings in effect, and end" },
+        { "version", 0, OPTION_FLAG, &settings->version, NULL, "print the version, and end" },
+        { 0 }
+    };
     size_t words_count;
     return options_parse(&usage, rows, argc, argv, NULL, 0, &words_count, &settings->helped, why);
 }
@@ -128,6 +163,16 @@ static enum err check_urls(struct settings *settings, struct why *why)
     return ERR_OK;
 }
 
+static enum err check_tenants(const struct settings *settings, struct why *why)
+{
+    struct tenants *tenants = tenants_new();
+    enum err err = tenants ? ERR_OK : why_set(why, ERR_MEMORY, "out of memory");
+    for (size_t i = 0; i < settings->tenants.count && !err; i++)
+        err = tenants_configure(tenants, settings->tenants.at[i], why);
+    tenants_free(&tenants);
+    return err;
+}
+
 static enum err check_settings(struct settings *settings, enum log_level *level, struct why *why)
 {
     if (settings->log_level && !log_level_parse(settings->log_level, level))
@@ -137,7 +182,9 @@ static enum err check_settings(struct settings *settings, enum log_level *level,
     if (settings->silence_us < 2 * settings->heartbeat_us)
         return why_set(why, ERR_USAGE, "--silence: at least twice the heartbeat of %.3f s",
                        (double)settings->heartbeat_us / 1e6);
-    enum err err = find_state_dir(settings, why);
+    enum err err = check_tenants(settings, why);
+    if (!err)
+        err = find_state_dir(settings, why);
     return err ? err : check_urls(settings, why);
 }
 
@@ -147,9 +194,12 @@ static void dump(const struct settings *settings, enum log_level level)
     printf("state_dir: %s\nlisten:\n", settings->state_path);
     for (size_t i = 0; i < settings->listen.count; i++)
         printf("  - %s\n", settings->listen.at[i]);
-    printf("heartbeat_seconds: %.3f\nsilence_seconds: %.3f\nlog_level: %s\nsupervised: %s\n",
+    printf("tenants:\n");
+    for (size_t i = 0; i < settings->tenants.count; i++)
+        printf("  - %s\n", settings->tenants.at[i]);
+    printf("heartbeat_seconds: %.3f\nsilence_seconds: %.3f\nlog_level: %s\nsupervised: %s\nrecord: %s\n",
            (double)settings->heartbeat_us / 1e6, (double)settings->silence_us / 1e6, levels[level],
-           settings->supervised ? "true" : "false");
+           settings->supervised ? "true" : "false", settings->record);
 }
 
 /* The parent may have ended before the kernel was asked to tell. */
@@ -166,7 +216,11 @@ static enum err serve(const struct settings *settings, struct why *why)
                                         .urls = settings->listen.at,
                                         .urls_count = (uint32_t)settings->listen.count,
                                         .heartbeat_ms = (uint32_t)(settings->heartbeat_us / 1000),
-                                        .silence_us = settings->silence_us };
+                                        .silence_us = settings->silence_us,
+                                        .tenants = settings->tenants.at,
+                                        .tenants_count = (uint32_t)settings->tenants.count,
+                                        .record = strcmp(settings->record, "off") ? settings->record : NULL,
+                                        .record_max_bytes = settings->record_max };
     struct loop *loop;
     raise_limits();
     ignore_signals();
@@ -185,9 +239,20 @@ static enum err serve(const struct settings *settings, struct why *why)
     return err;
 }
 
+static enum err replay(struct settings *settings, struct why *why)
+{
+    bool at = settings->replay_at_us != UINT64_MAX;
+    settings->replay.at_seconds = at ? (double)settings->replay_at_us / 1e6 : -1;
+    if (at && !settings->replay.explain)
+        return why_set(why, ERR_USAGE, "--at: of which job? give --explain JOB, too");
+    return replay_report(&settings->replay, stdout, why);
+}
+
 static enum err act(int argc, char **argv, struct why *why)
 {
-    struct settings settings = { .heartbeat_us = 500000, .silence_us = 3000000 };
+    struct settings settings = {
+        .heartbeat_us = 500000, .silence_us = 3000000, .record = "always-on", .replay_at_us = UINT64_MAX
+    };
     enum log_level level = LOG_INFO;
     enum err err = read_options(argc, argv, &settings, why);
     if (err || settings.helped)
@@ -196,6 +261,8 @@ static enum err act(int argc, char **argv, struct why *why)
         printf("motley-coordinator %s\n", COORDINATOR_VERSION);
         return ERR_OK;
     }
+    if (settings.replay.path)
+        return replay(&settings, why);
     err = check_settings(&settings, &level, why);
     if (err)
         return err;

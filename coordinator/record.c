@@ -17,6 +17,7 @@ void record_free(struct record **record)
         share_fini(&gone->shares[i]);
     for (size_t i = 0; i < gone->texts_count; i++)
         free(gone->texts[i]);
+    verification_free(&gone->verification);
     free(gone->shares);
     free(gone->failures);
     free(gone->texts);
@@ -187,6 +188,9 @@ void record_settle(struct record *record, const struct sched *sched)
         return;
     record->done = look.done;
     record->failed = look.failed;
+    uint64_t unchecked = verification_unchecked(NULL, sched, record->number);
+    if (unchecked)
+        verification_skip(&record->verification, unchecked);
     enum err err = record_set_past(record, bytes, summary_pack(&summary, bytes));
     for (size_t i = 0; !err && i < record->shares_count; i++) {
         struct tally tally;

@@ -14,6 +14,7 @@
 #include "messages.h"
 #include "share.h"
 #include "summary.h"
+#include "verification.h"
 #include "wire.h"
 
 #include <stdbool.h>
@@ -74,6 +75,10 @@ struct record {
     char *full;                       /* the output whose disk is full, until it is written; NULL = none */
     uint32_t assembling, assembled;   /* handout.c's */
     uint64_t told_us;                 /* when its tallies were last posted */
+    struct verification *verification; /* NULL = nothing yet */
+    uint64_t verification_told;        /* samples in it when it was last posted */
+    uint32_t comparing;                /* comparisons that the clerk has */
+    bool completing;                   /* all is settled; it waits for them */
 
     uint8_t *past; /* packed summary of earlier lives, or of all once it is over; NULL = none */
     size_t past_size;

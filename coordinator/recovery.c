@@ -119,7 +119,9 @@ static void on_tally(void *context, uint64_t job, const char *key, const uint8_t
     if (!record)
         return;
     enum err err = strcmp(key, SUMMARY_KEY) == 0 ? record_set_past(record, value, size)
-                                                 : record_restore_share(record, key, value, size);
+                   : strcmp(key, VERIFICATION_KEY) == 0
+                       ? verification_unpack(&record->verification, value, size)
+                       : record_restore_share(record, key, value, size);
     if (err)
         log_warn("TALLY-UNREADABLE", "job %llu: the account of %s is lost", (unsigned long long)job, key);
 }

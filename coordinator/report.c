@@ -2,6 +2,7 @@
 #include "report.h"
 
 #include "clock.h"
+#include "forecast.h"
 #include "spool.h"
 #include "summary.h"
 #include "waiting.h"
@@ -42,6 +43,13 @@ void report_time(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, i
     }
     clock_rfc3339(at_us, text);
     yyjson_mut_obj_add_strcpy(doc, object, key, text);
+}
+
+void report_step_time(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key,
+                      uint64_t step_us)
+{
+    bool known = step_us && step_us < INT64_MAX;
+    report_time(doc, object, key, known ? view->wall_us + (int64_t)step_us - (int64_t)view->now_us : 0);
 }
 
 void report_text(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, const char *text)
@@ -198,6 +206,44 @@ static void add_outputs(yyjson_mut_doc *doc, yyjson_mut_val *object, const struc
     }
 }
 
+void report_wishes(yyjson_mut_doc *doc, yyjson_mut_val *object, const struct message_submit *spec)
+{
+    static const char *const objectives[] = {
+        [SUBMIT_FASTEST] = "fastest", [SUBMIT_CHEAPEST] = "cheapest", [SUBMIT_GREENEST] = "greenest"
+    };
+    report_text(doc, object, "tenant", *spec->tenant ? spec->tenant : "default");
+    report_text(doc, object, "objective", objectives[spec->objective]);
+    report_text(doc, object, "require", *spec->require ? spec->require : NULL);
+    report_text(doc, object, "prefer", *spec->prefer ? spec->prefer : NULL);
+    report_number(doc, object, "verify_share", spec->verify_ppm > 0, spec->verify_ppm / 1e6);
+}
+
+/* The name of a worker that may be gone. */
+static const char *worker_name(const struct view *view, uint32_t number)
+{
+    const struct worker *worker = roster_at(view->roster, number);
+    return worker ? worker->name : NULL;
+}
+
+void report_forecast(const struct view *view, const struct sched *sched, yyjson_mut_doc *doc,
+                     yyjson_mut_val *object, uint64_t job, bool deadline)
+{
+    struct forecast forecast;
+    if (!sched || !forecast_job(sched, job, &forecast) || !forecast.known) {
+        yyjson_mut_obj_add_null(doc, object, "forecast");
+        return;
+    }
+    yyjson_mut_val *part = yyjson_mut_obj_add_obj(doc, object, "forecast");
+    report_step_time(view, doc, part, "done_at", forecast.done_us);
+    report_step_time(view, doc, part, "low_at", forecast.low_us);
+    report_step_time(view, doc, part, "high_at", forecast.high_us);
+    yyjson_mut_obj_add(part, yyjson_mut_str(doc, "fits"),
+                       deadline ? yyjson_mut_bool(doc, forecast.fits) : yyjson_mut_null(doc));
+    yyjson_mut_obj_add_uint(doc, part, "slots", forecast.slots);
+    yyjson_mut_obj_add_uint(doc, part, "slots_more", forecast.slots_more);
+    report_text(doc, part, "like", forecast.slots_more ? worker_name(view, forecast.like_worker) : NULL);
+}
+
 static void add_identity(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object,
                          const struct record *record, const struct figures *figures)
 {
@@ -215,6 +261,31 @@ static void add_identity(const struct view *view, yyjson_mut_doc *doc, yyjson_mu
     yyjson_mut_obj_add_bool(doc, object, "answer", record_has_answer(record));
     add_outputs(doc, object, record);
     yyjson_mut_obj_add_sint(doc, object, "priority", spec->priority);
+    report_wishes(doc, object, spec);
+}
+
+/* Was it done by then? Null while that is open, and without a deadline. */
+static void add_deadline(yyjson_mut_doc *doc, yyjson_mut_val *object, const struct record *record,
+                         uint64_t deadline_us)
+{
+    int64_t deadline_at = deadline_us ? record->submitted_us + (int64_t)deadline_us : 0;
+    report_time(doc, object, "deadline_at", deadline_at);
+    if (deadline_at && record->state == RECORD_DONE)
+        yyjson_mut_obj_add_bool(doc, object, "deadline_met", record->finished_us <= deadline_at);
+    else if (deadline_at && !record_open(record))
+        yyjson_mut_obj_add_bool(doc, object, "deadline_met", false);
+    else
+        yyjson_mut_obj_add_null(doc, object, "deadline_met");
+}
+
+/* A forecast looks at every slot: in lists only those who were promised something get one. */
+static void add_promise(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object,
+                        const struct record *record, const struct figures *figures, bool always)
+{
+    uint64_t deadline_us = jobs_spec(view->jobs, record)->deadline_us;
+    bool ask = figures->live && record->state != RECORD_FINISHING && (always || deadline_us);
+    add_deadline(doc, object, record, deadline_us);
+    report_forecast(view, ask ? view->sched : NULL, doc, object, record->number, deadline_us > 0);
 }
 
 static void add_counts(yyjson_mut_doc *doc, yyjson_mut_val *object, const struct record *record,
@@ -242,6 +313,61 @@ static void add_times(yyjson_mut_doc *doc, yyjson_mut_val *object, const struct 
     report_number(doc, object, "eta_seconds", figures->eta_us != UINT64_MAX, (double)figures->eta_us / 1e6);
 }
 
+static void add_difference(yyjson_mut_doc *doc, yyjson_mut_val *object, const struct difference *difference)
+{
+    report_number(doc, object, "max_abs", difference->floats, difference->max_abs);
+    report_number(doc, object, "max_rel", difference->floats, difference->max_rel);
+}
+
+static void add_pair(yyjson_mut_doc *doc, yyjson_mut_val *array, const struct record *record,
+                     const struct verified_pair *pair)
+{
+    struct difference whole = { 0 };
+    yyjson_mut_val *object = yyjson_mut_arr_add_obj(doc, array);
+    report_text(doc, object, "device", pair->device);
+    report_text(doc, object, "against", pair->against);
+    yyjson_mut_obj_add_uint(doc, object, "samples", pair->sums.samples);
+    yyjson_mut_obj_add_uint(doc, object, "differing", pair->sums.differing);
+    for (uint32_t k = 0; k < pair->sums.outputs_count; k++) {
+        const struct difference *each = &pair->sums.outputs[k];
+        whole.floats = whole.floats || each->floats;
+        whole.max_abs = each->max_abs > whole.max_abs ? each->max_abs : whole.max_abs;
+        whole.max_rel = each->max_rel > whole.max_rel ? each->max_rel : whole.max_rel;
+    }
+    add_difference(doc, object, &whole);
+    yyjson_mut_val *outputs = yyjson_mut_obj_add_arr(doc, object, "outputs");
+    for (uint32_t k = 0; k < pair->sums.outputs_count && k < record->outputs_count; k++) {
+        yyjson_mut_val *output = yyjson_mut_arr_add_obj(doc, outputs);
+        report_text(doc, output, "name", record->outputs[k].name);
+        yyjson_mut_obj_add_uint(doc, output, "differing", pair->sums.outputs[k].differing);
+        add_difference(doc, output, &pair->sums.outputs[k]);
+    }
+}
+
+/* What --verify found; null where it was not asked for. */
+static void add_verification(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object,
+                             const struct record *record)
+{
+    const struct verification *found = record->verification;
+    if (!jobs_spec(view->jobs, record)->verify_ppm) {
+        yyjson_mut_obj_add_null(doc, object, "verify");
+        return;
+    }
+    uint64_t checked = verification_checked(found);
+    uint64_t unchecked =
+        verification_unchecked(found, record->in_sched ? view->sched : NULL, record->number);
+    yyjson_mut_val *part = yyjson_mut_obj_add_obj(doc, object, "verify");
+    yyjson_mut_obj_add_uint(doc, part, "samples_checked", checked);
+    yyjson_mut_obj_add_uint(doc, part, "samples_unchecked", unchecked);
+    report_text(doc, part, "note",
+                !unchecked ? NULL
+                : checked  ? "some samples could not be run again on another kind of device"
+                           : "no other kind of device was there to run samples again");
+    yyjson_mut_val *pairs = yyjson_mut_obj_add_arr(doc, part, "pairs");
+    for (uint32_t i = 0; found && i < found->pairs_count; i++)
+        add_pair(doc, pairs, record, &found->pairs[i]);
+}
+
 void report_job(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object,
                 const struct record *record, bool devices)
 {
@@ -250,8 +376,10 @@ void report_job(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *ob
     add_identity(view, doc, object, record, &figures);
     add_counts(doc, object, record, &figures);
     add_times(doc, object, &figures);
+    add_promise(view, doc, object, record, &figures, devices);
     add_quantiles(doc, object, "latency_ms", &figures.summary.latency, true);
     add_energy(view, doc, object, record);
+    add_verification(view, doc, object, record);
     if (devices)
         add_devices(view, doc, object, record, figures.span_us);
 }

@@ -35,6 +35,7 @@ static void worker_free(struct worker *worker)
     free(worker->hello);
     free(worker->told);
     free(worker->shares);
+    free(worker->barred_until_us);
     free(worker);
 }
 
@@ -150,13 +151,18 @@ enum err roster_greet(struct roster *roster, wire_peer peer, const struct messag
             why, ERR_FORMAT,
             "HELLO: %u slots, but this worker process came with %u; a changed worker needs a new uuid",
             hello->slots_count, found->slots_count);
-    size_t *shares = malloc((hello->slots_count ? hello->slots_count : 1) * sizeof *shares);
-    if (!shares || keep_hello(roster, found, hello)) {
+    bool news = !found->hello;
+    size_t slots = hello->slots_count ? hello->slots_count : 1;
+    size_t *shares = malloc(slots * sizeof *shares);
+    if (!found->barred_until_us)
+        found->barred_until_us = calloc(slots, sizeof *found->barred_until_us);
+    if (!shares || !found->barred_until_us || keep_hello(roster, found, hello)) {
         free(shares);
         return why_set(why, ERR_MEMORY, "out of memory for a worker's description");
     }
     free(found->shares);
     found->shares = shares;
+    found->draining = news ? hello->draining : found->draining;
     found->share_job = 0;
     snprintf(found->name, sizeof found->name, "%s", hello->name);
     found->state = ROSTER_UP;
@@ -213,6 +219,24 @@ struct worker *roster_find_name(const struct roster *roster, const char *name)
             gone = roster->at[i];
     }
     return gone;
+}
+
+struct worker *roster_find_word(const struct roster *roster, const char *which)
+{
+    uint8_t uuid[UUID_BYTES];
+    int digits = 0;
+    memset(uuid, 0, sizeof uuid);
+    for (const char *at = which; *at && digits < 2 * UUID_BYTES; at++) {
+        const char *hex = "0123456789abcdef", *found = strchr(hex, *at);
+        if (*at == '-')
+            continue;
+        if (!found)
+            return roster_find_name(roster, which);
+        uuid[digits / 2] = (uint8_t)(uuid[digits / 2] << 4 | (found - hex));
+        digits++;
+    }
+    struct worker *worker = digits == 2 * UUID_BYTES ? roster_find(roster, uuid) : NULL;
+    return worker ? worker : roster_find_name(roster, which);
 }
 
 uint32_t roster_up_count(const struct roster *roster) { return roster->up_count; }

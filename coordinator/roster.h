@@ -26,6 +26,7 @@ struct worker {
     bool serving;        /* the scheduler was told of it: its PROOF came */
     bool shares_storage; /* it read our nonce, so it can read our files */
     bool doomed;         /* a message to it was refused: it is lost at the end of the turn */
+    bool draining;       /* it gets nothing new, over reconnects, until it is resumed */
     wire_peer peer;
     uint64_t session;           /* unique per HELLO */
     uint64_t heard_us;          /* monotonic */
@@ -40,6 +41,7 @@ struct worker {
     uint64_t *told;     /* jobs that it was sent, ascending */
     uint64_t share_job; /* the last lease's job, and for each slot its share there; see worker_share */
     size_t *shares;
+    uint64_t *barred_until_us; /* for each slot, monotonic; 0 = it is trusted */
 };
 
 struct roster;
@@ -50,7 +52,8 @@ void roster_free(struct roster **roster);
 /* Take down a HELLO from peer: a new record, or the process's old one brought up again. The caller has ended
  * the old session. ERR_FULL: the roster has max workers; ERR_FORMAT: the HELLO contradicts itself (a slot on
  * no device, slots not numbered from 0) or what the process said before (another number of slots). What it
- * was told of jobs stands until worker_untell. */
+ * was told of jobs stands until worker_untell. A process that is new here is draining if it says so; of one
+ * that was known, what was known stands. */
 MUST_USE enum err roster_greet(struct roster *roster, wire_peer peer, const struct message_hello *hello,
                                struct worker **worker, struct why *why);
 
@@ -62,6 +65,8 @@ struct worker *roster_at(const struct roster *roster, uint32_t number); /* NULL:
 struct worker *roster_find(const struct roster *roster, const uint8_t uuid[UUID_BYTES]);
 struct worker *roster_find_name(const struct roster *roster,
                                 const char *name); /* an up one before a gone one */
+/* By name or id (its uuid, with or without dashes). */
+struct worker *roster_find_word(const struct roster *roster, const char *which);
 uint32_t roster_up_count(const struct roster *roster);
 uint32_t roster_up_slots(const struct roster *roster);
 uint32_t roster_up_formats(const struct roster *roster); /* bits that some slot here has */

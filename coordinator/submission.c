@@ -3,7 +3,9 @@
 
 #include "clerk.h"
 #include "file.h"
+#include "require.h"
 #include "selection.h"
+#include "text.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -20,7 +22,8 @@ static enum err check_names(const struct message_submit *submit, const char *sta
         return why_set(why, ERR_USAGE,
                        "a job cannot be named '%s': numbers, ranges, last and all mean other jobs",
                        submit->name);
-    if (is_set(submit->names_blob) && !clerk_blob_find(state_dir, submit->names_blob, &bytes))
+    if (is_set(submit->names_blob) && !submit->dry_run &&
+        !clerk_blob_find(state_dir, submit->names_blob, &bytes))
         return why_set(why, ERR_NOT_FOUND,
                        "the samples' names were not uploaded; upload them before the job");
     return ERR_OK;
@@ -37,7 +40,7 @@ static enum err check_model(const struct message_submit *submit, const char *sta
     if (synthetic != !is_set(submit->model_blob))
         return why_set(why, ERR_USAGE, "model %s: format %s needs %s", submit->model, submit->format,
                        synthetic ? "no file" : "a model file");
-    if (!synthetic && !clerk_blob_find(state_dir, submit->model_blob, &bytes))
+    if (!synthetic && !submit->dry_run && !clerk_blob_find(state_dir, submit->model_blob, &bytes))
         return why_set(why, ERR_NOT_FOUND, "model %s: its file was not uploaded; upload it before the job",
                        submit->model);
     if (submit->batch_fixed && submit->batch && submit->batch != submit->batch_fixed)
@@ -115,8 +118,10 @@ static enum err check_inputs(const struct message_submit *submit, const char *st
         if (err)
             return err;
         uint64_t total = submit->samples * input->source.row_bytes;
-        err = *input->source.path ? check_path(input, total, same_host, why)
-                                  : check_blob(input, total, state_dir, why);
+        if (*input->source.path)
+            err = check_path(input, total, same_host, why);
+        else if (!submit->dry_run)
+            err = check_blob(input, total, state_dir, why);
     }
     return err;
 }
@@ -160,10 +165,37 @@ static enum err check_outputs(const struct message_submit *submit, bool same_hos
     return err || !*submit->output_path ? err : check_output_path(submit, same_host, jobs, why);
 }
 
+static enum err check_expression(const char *option, const char *text, bool must, struct why *why)
+{
+    struct require *require;
+    struct why inner;
+    if (!*text)
+        return ERR_OK;
+    enum err err = require_parse(text, strlen(text), &require, NULL, &inner);
+    if (err)
+        return why_set(why, err, "%s: %s", option, inner.text);
+    if (must && require_contradiction(require, &inner))
+        err = why_set(why, ERR_USAGE, "%s: no device can ever satisfy it: %s", option, inner.text);
+    require_free(&require);
+    return err;
+}
+
+static enum err check_wishes(const struct message_submit *submit, struct why *why)
+{
+    if (*submit->tenant && !text_is_word(submit->tenant, TENANT_MAX_BYTES))
+        return why_set(why, ERR_USAGE,
+                       "--tenant %s: a tenant's name has letters, digits and . _ - only, no - first",
+                       submit->tenant);
+    enum err err = check_expression("--require", submit->require, true, why);
+    return err ? err : check_expression("--prefer", submit->prefer, false, why);
+}
+
 enum err submission_check(const struct message_submit *submit, const char *state_dir, bool same_host,
                           struct jobs *jobs, struct why *why)
 {
     enum err err = check_names(submit, state_dir, why);
+    if (!err)
+        err = check_wishes(submit, why);
     if (!err)
         err = check_model(submit, state_dir, why);
     if (!err)

@@ -2,6 +2,8 @@
 #include "view.h"
 
 #include "bounds.h"
+#include "explanation.h"
+#include "online.h"
 #include "report.h"
 #include "selection.h"
 
@@ -49,10 +51,32 @@ static enum err make_status(const struct view *view, yyjson_mut_doc *doc, const 
     yyjson_mut_val *jobs = yyjson_mut_obj_add_obj(doc, *root, "jobs");
     yyjson_mut_obj_add_uint(doc, jobs, "queued", queued);
     yyjson_mut_obj_add_uint(doc, jobs, "running", running);
+    struct online_counts counts = view->online ? online_counts(view->online) : (struct online_counts){ 0 };
+    yyjson_mut_val *online = yyjson_mut_obj_add_obj(doc, *root, "online");
+    yyjson_mut_obj_add_uint(doc, online, "in_flight", counts.in_flight);
+    yyjson_mut_obj_add_uint(doc, online, "answered", counts.answered);
+    yyjson_mut_obj_add_uint(doc, online, "refused", counts.refused);
+    yyjson_mut_obj_add_uint(doc, online, "late", counts.late);
+    yyjson_mut_obj_add_uint(doc, online, "failed", counts.failed);
     return ERR_OK;
 }
 
-static enum err make_selected(const struct view *view, yyjson_mut_doc *doc, const char *which, bool devices,
+static void fill_listed(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object,
+                        const struct record *record)
+{
+    report_job(view, doc, object, record, false);
+}
+
+static void fill_whole(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object,
+                       const struct record *record)
+{
+    report_job(view, doc, object, record, true);
+}
+
+typedef void fill_job(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object,
+                      const struct record *record);
+
+static enum err make_selected(const struct view *view, yyjson_mut_doc *doc, const char *which, fill_job *fill,
                               bool several, yyjson_mut_val **root, struct why *why)
 {
     struct selection selection;
@@ -63,7 +87,7 @@ static enum err make_selected(const struct view *view, yyjson_mut_doc *doc, cons
     *root = several ? yyjson_mut_arr(doc) : yyjson_mut_obj(doc);
     for (size_t i = 0; i < selection.count; i++) {
         yyjson_mut_val *object = several ? yyjson_mut_arr_add_obj(doc, *root) : *root;
-        report_job(view, doc, object, jobs_find(view->jobs, selection.numbers[i]), devices);
+        fill(view, doc, object, jobs_find(view->jobs, selection.numbers[i]));
     }
     selection_fini(&selection);
     return ERR_OK;
@@ -72,16 +96,25 @@ static enum err make_selected(const struct view *view, yyjson_mut_doc *doc, cons
 static enum err make_jobs(const struct view *view, yyjson_mut_doc *doc, const char *which,
                           yyjson_mut_val **root, struct why *why)
 {
-    return make_selected(view, doc, which, false, true, root, why);
+    return make_selected(view, doc, which, fill_listed, true, root, why);
+}
+
+static enum err no_job(struct why *why)
+{
+    return why_set(why, ERR_USAGE,
+                   "which job? give its number or name, `last`, `all` or a range such as 3-7");
 }
 
 static enum err make_job(const struct view *view, yyjson_mut_doc *doc, const char *which,
                          yyjson_mut_val **root, struct why *why)
 {
-    if (!*which)
-        return why_set(why, ERR_USAGE,
-                       "which job? give its number or name, `last`, `all` or a range such as 3-7");
-    return make_selected(view, doc, which, true, false, root, why);
+    return *which ? make_selected(view, doc, which, fill_whole, false, root, why) : no_job(why);
+}
+
+static enum err make_explain(const struct view *view, yyjson_mut_doc *doc, const char *which,
+                             yyjson_mut_val **root, struct why *why)
+{
+    return *which ? make_selected(view, doc, which, explanation_job, false, root, why) : no_job(why);
 }
 
 static const char *grade_name(uint32_t grade)
@@ -166,6 +199,7 @@ static void add_slot(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_va
     yyjson_mut_obj_add_uint(doc, object, "batch_max", slot->batch_max);
     yyjson_mut_obj_add_uint(doc, object, "window", slot->window);
     add_curve(view, doc, object, worker, slot);
+    report_step_time(view, doc, object, "barred_until", worker->barred_until_us[slot->slot]);
 }
 
 static void fill_worker(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object,
@@ -177,6 +211,7 @@ static void fill_worker(const struct view *view, yyjson_mut_doc *doc, yyjson_mut
     report_text(doc, object, "host", hello->host);
     yyjson_mut_obj_add_uint(doc, object, "pid", hello->pid);
     report_text(doc, object, "state", roster_state_name(worker->state));
+    yyjson_mut_obj_add_bool(doc, object, "draining", worker->draining);
     report_text(doc, object, "version", hello->version);
     report_text(doc, object, "storage",
                 !worker->serving         ? NULL
@@ -197,35 +232,38 @@ static void fill_worker(const struct view *view, yyjson_mut_doc *doc, yyjson_mut
         add_slot(view, doc, slots, worker, &hello->slots[i]);
 }
 
-static const struct worker *find_worker(const struct view *view, const char *which)
+static enum err find_worker(const struct view *view, const char *which, const struct worker **worker,
+                            struct why *why)
 {
-    uint8_t uuid[UUID_BYTES];
-    int digits = 0;
-    memset(uuid, 0, sizeof uuid);
-    for (const char *at = which; *at && digits < 2 * UUID_BYTES; at++) {
-        const char *hex = "0123456789abcdef", *found = strchr(hex, *at);
-        if (*at == '-')
-            continue;
-        if (!found)
-            return roster_find_name(view->roster, which);
-        uuid[digits / 2] = (uint8_t)(uuid[digits / 2] << 4 | (found - hex));
-        digits++;
-    }
-    const struct worker *worker = digits == 2 * UUID_BYTES ? roster_find(view->roster, uuid) : NULL;
-    return worker ? worker : roster_find_name(view->roster, which);
+    if (!*which)
+        return why_set(why, ERR_USAGE, "which worker? give its name or id");
+    *worker = roster_find_word(view->roster, which);
+    return *worker ? ERR_OK
+                   : why_set(why, ERR_NOT_FOUND,
+                             "no such worker: %s; `motley worker list` shows those there are", which);
 }
 
 static enum err make_worker(const struct view *view, yyjson_mut_doc *doc, const char *which,
                             yyjson_mut_val **root, struct why *why)
 {
-    if (!*which)
-        return why_set(why, ERR_USAGE, "which worker? give its name or id");
-    const struct worker *worker = find_worker(view, which);
-    if (!worker)
-        return why_set(why, ERR_NOT_FOUND, "no such worker: %s; `motley worker list` shows those there are",
-                       which);
+    const struct worker *worker;
+    enum err err = find_worker(view, which, &worker, why);
+    if (err)
+        return err;
     *root = yyjson_mut_obj(doc);
     fill_worker(view, doc, *root, worker);
+    return ERR_OK;
+}
+
+static enum err make_worker_explain(const struct view *view, yyjson_mut_doc *doc, const char *which,
+                                    yyjson_mut_val **root, struct why *why)
+{
+    const struct worker *worker;
+    enum err err = find_worker(view, which, &worker, why);
+    if (err)
+        return err;
+    *root = yyjson_mut_obj(doc);
+    explanation_worker(view, doc, *root, worker);
     return ERR_OK;
 }
 
@@ -329,12 +367,15 @@ static const struct {
     const char *what;
     make_view *make;
 } views[] = {
-    { "status", make_status }, { "jobs", make_jobs },       { "job", make_job },
-    { "report", make_job },    { "workers", make_workers }, { "worker", make_worker },
-    { "models", make_models }, { "model", make_model },     { "events", make_events },
+    { "status", make_status },   { "jobs", make_jobs },
+    { "job", make_job },         { "report", make_job },
+    { "workers", make_workers }, { "worker", make_worker },
+    { "explain", make_explain }, { "worker-explain", make_worker_explain },
+    { "models", make_models },   { "model", make_model },
+    { "events", make_events },
 };
 
-static enum err write_json(const yyjson_mut_doc *doc, char **json, size_t *size, struct why *why)
+enum err view_write(const yyjson_mut_doc *doc, char **json, size_t *size, struct why *why)
 {
     yyjson_write_err failure;
     /* A sentence that was cut in the middle of a character must not cost the whole view. */
@@ -366,7 +407,7 @@ enum err view_json(const struct view *view, const char *what, const char *which,
     enum err err = make(view, doc, which, &root, why);
     if (!err) {
         yyjson_mut_doc_set_root(doc, root);
-        err = write_json(doc, json, size, why);
+        err = view_write(doc, json, size, why);
     }
     yyjson_mut_doc_free(doc);
     return err;

@@ -6,16 +6,15 @@
  * status      -                         object
  * jobs        selection, "" = all       array of jobs without devices
  * job, report selection                 a job; an array for `all` and ranges
- * workers     name, id, "" = all        array: those here, and those that went within the last ten minutes
- * worker      name or id                a worker
- * models      name, "" = all            array: those added by name, by name and version
- * model       name or name:version      a model: name version format runtime precision batch ("any" or a
- * number) blob bytes inputs[] outputs[] {name dtype shape[]}, null in a shape = unknown events      - array:
- * time id text, the oldest first
+ * explain     selection                 a job with its explanation (explanation.h); an array for `all` and
+ * ranges workers     name, id, "" = all        array: those here, and those that went within the last ten
+ * minutes worker      name or id                a worker worker-explain  name or id            a worker with
+ * its explanation models      name, "" = all            array: those added by name, by name and version model
+ * name or name:version      a model: name version format runtime precision batch ("any" or a number) blob
+ * bytes inputs[] outputs[] {name dtype shape[]}, null in a shape = unknown events      - array: time id text,
+ * the oldest first
  *
- * Unknown numbers are null. A job's object adds to CONTRACT's keys: reason, output, answer (whether a whole
- * answer can be fetched), priority; status: disk_full in coordinator; a worker's: host, joined_at, left_at,
- * storage (shared or fetched). */
+ * Unknown numbers are null. docs/json.md has the keys that are added to CONTRACT's. */
 #ifndef VIEW_H
 #define VIEW_H
 
@@ -24,6 +23,7 @@
 #include "registry.h"
 #include "roster.h"
 #include "sched.h"
+#include "tenants.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -32,8 +32,10 @@ struct view {
     struct jobs *jobs;
     struct roster *roster;
     struct registry *registry;
+    const struct tenants *tenants;
     const struct events *events;
     const struct sched *sched; /* NULL: nothing is live */
+    const struct online *online; /* NULL: as sched */
     const char *url;           /* the first that we listen on */
     const char *full;          /* the path whose disk is full; "" = none */
     uint64_t pid, term;
@@ -45,5 +47,9 @@ struct view {
  * thing; ERR_LIMIT: the answer is larger than a payload may be; ERR_MEMORY. */
 MUST_USE enum err view_json(const struct view *view, const char *what, const char *which, char **json,
                             size_t *size, struct why *why);
+
+/* A document of this kind as text, under the same bound. */
+struct yyjson_mut_doc;
+MUST_USE enum err view_write(const struct yyjson_mut_doc *doc, char **json, size_t *size, struct why *why);
 
 #endif

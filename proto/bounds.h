@@ -27,6 +27,8 @@ enum {
     REASON_MAX_BYTES = 512, /* a failure in words */
     PATH_MAX_BYTES = 4096,
     VERSION_MAX_BYTES = 64,
+    TENANT_MAX_BYTES = 64,
+    EXPRESSION_MAX_BYTES = 4097, /* of --require and --prefer */
 
     LABELS_MAX = 32,
     DEVICES_MAX = 64, /* of one worker */

@@ -11,13 +11,14 @@ static const struct {
     [DIALOGUE_WORKER] = { "WORKER", BIT(PROOF) | BIT(LOADED) | BIT(RESULTS) | BIT(RETURNED) | BIT(HEARTBEAT) |
                                         BIT(FETCH) | BIT(BYE) },
     [DIALOGUE_CLIENT] = { "CLIENT", BIT(SUBMIT) | BIT(VIEW) | BIT(CANCEL) | BIT(BLOB_FIND) | BIT(BLOB_PUT) |
-                                        BIT(MODEL_ADD) | BIT(OUTPUT_GET) },
+                                        BIT(MODEL_ADD) | BIT(OUTPUT_GET) | BIT(DRAIN) | BIT(INFER) },
     [DIALOGUE_CLOSED] = { "CLOSED", 0 },
     [DIALOGUE_GREETING_WORKER] = { "GREETING_WORKER", BIT(WELCOME) | BIT(REFUSED) },
     [DIALOGUE_SERVING] = { "SERVING", BIT(JOBS) | BIT(LOAD) | BIT(LEASES) | BIT(RECALL) | BIT(ACKS) |
-                                          BIT(PIECE) | BIT(FORGET) | BIT(REFUSED) },
+                                          BIT(PIECE) | BIT(FORGET) | BIT(UNLOAD) | BIT(PREFETCH) |
+                                          BIT(DRAINING) | BIT(REFUSED) },
     [DIALOGUE_GREETING_CLIENT] = { "GREETING_CLIENT", BIT(CLIENT_WELCOME) | BIT(REFUSED) },
-    [DIALOGUE_ASKING] = { "ASKING", BIT(REPLY) | BIT(REFUSED) },
+    [DIALOGUE_ASKING] = { "ASKING", BIT(REPLY) | BIT(INFERRED) | BIT(REFUSED) },
 };
 
 enum { STATES = sizeof states / sizeof states[0] };

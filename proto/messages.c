@@ -200,6 +200,8 @@ enum err message_frames_check(const struct message *message, uint32_t frames_cou
     case TABLES_FRAMES_MAY: wanted = frames_count > 0; break;
     case TABLES_FRAMES_IF_OK: wanted = message->piece.ok; break;
     case TABLES_FRAMES_SUM: wanted = frames_of_results(&message->results); break;
+    case TABLES_FRAMES_INPUTS: wanted = message->infer.inputs_count; break;
+    case TABLES_FRAMES_SHAPES: wanted = message->inferred.shapes_count; break;
     }
     if (frames_count == wanted)
         return ERR_OK;

@@ -46,6 +46,9 @@ enum message_type {
     MESSAGE_ACKS = 21,
     MESSAGE_PIECE = 22,
     MESSAGE_FORGET = 23,
+    MESSAGE_UNLOAD = 24,
+    MESSAGE_PREFETCH = 25,
+    MESSAGE_DRAINING = 26,
     /* client -> coordinator */
     MESSAGE_CLIENT_HELLO = 32,
     MESSAGE_SUBMIT = 33,
@@ -55,9 +58,12 @@ enum message_type {
     MESSAGE_BLOB_PUT = 37,
     MESSAGE_MODEL_ADD = 38,
     MESSAGE_OUTPUT_GET = 39,
+    MESSAGE_DRAIN = 40,
+    MESSAGE_INFER = 41,
     /* coordinator -> client */
     MESSAGE_CLIENT_WELCOME = 48,
     MESSAGE_REPLY = 49,
+    MESSAGE_INFERRED = 50,
     /* coordinator -> anyone */
     MESSAGE_REFUSED = 63,
 };
@@ -142,6 +148,7 @@ struct message_hello {
     uint32_t slots_count;
     struct message_attempt *attempts;
     uint32_t attempts_count;
+    bool draining; /* as the last DRAINING of this process's life said */
 };
 
 /* Answer to WELCOME's proof_path: the nonce read from that file; empty if it could not be read (storage is
@@ -328,6 +335,23 @@ struct message_forget {
     uint32_t jobs_count;
 };
 
+/* The slot's memory is needed: unload this model. Not answered; ignored while leases of the model are held
+ * there, or if it is not loaded. */
+struct message_unload {
+    uint32_t slot;
+    const uint8_t *model; /* SHA-256; all zero = built-in */
+};
+
+/* The job is next: have its model in the cache. Not answered. */
+struct message_prefetch {
+    uint64_t job;
+};
+
+/* To be remembered while the process lives, and said in HELLO: so that a drain outlives the coordinator. */
+struct message_draining {
+    bool on;
+};
+
 /* ---- client to coordinator ---- */
 
 struct message_client_hello {
@@ -343,6 +367,8 @@ struct message_input {
     struct message_source source; /* path set: a file on the coordinator's host */
     const uint8_t *blob;          /* else an uploaded blob's SHA-256; all zero = none */
 };
+
+enum submit_objective { SUBMIT_FASTEST = 0, SUBMIT_CHEAPEST = 1, SUBMIT_GREENEST = 2 };
 
 enum output_kind { OUTPUT_NONE = 0, OUTPUT_NPY = 1, OUTPUT_FOLDER = 2, OUTPUT_JSONL = 3 };
 
@@ -365,16 +391,24 @@ struct message_submit {
     const uint8_t
         *names_blob; /* JSON strings, one a line, one per sample; all zero = samples have no names */
     int32_t priority;
-    uint32_t batch;            /* samples per chunk, 0 = learned */
-    uint64_t max_failures;     /* UINT64_MAX = none given */
-    double max_failures_share; /* of the samples, 0..1, used if max_failures is not given; the client's
-                                  default is 0.05 */
+    uint32_t batch;               /* samples per chunk, 0 = learned */
+    uint64_t max_failures;        /* UINT64_MAX = none given */
+    double max_failures_share;    /* of the samples, 0..1, used if max_failures is not given; the client's
+                                     default is 0.05 */
+    const char *require, *prefer; /* expressions over the attributes of a slot; "" = any slot will do */
+    const char *tenant;           /* "" = the default one */
+    uint64_t deadline_us;         /* after it was accepted; 0 = none */
+    uint32_t objective;           /* enum submit_objective */
+    uint32_t verify_ppm;          /* this share of the samples is run again on another class of device */
+    bool dry_run; /* answer with a frame of JSON, what would become of it; submit nothing. Its blobs need not
+                     have been uploaded */
 };
 
 /* Ask for a view. The reply's payload is one frame of JSON. */
 struct message_view {
     uint64_t request;
-    const char *what;  /* status, jobs, job, report, workers, worker, models, model, events */
+    const char *what;  /* status, jobs, job, report, explain, workers, worker, worker-explain, models, model,
+                          events */
     const char *which; /* number, name, last, all, 3-7; "" where it does not apply */
 };
 
@@ -421,6 +455,30 @@ struct message_output_get {
     uint32_t length;
 };
 
+/* The worker gets no new leases and gives back what it has not started, or (resume) takes part again. */
+struct message_drain {
+    uint64_t request;
+    const char *which; /* a worker's name or id, or all */
+    bool resume;
+};
+
+/* One online request: the rows of each input are a payload frame, in order. Answered by INFERRED, or by a
+ * REPLY that says why not. Nothing of it outlives the connection or the coordinator. */
+struct message_infer {
+    uint64_t request;
+    const char *model;         /* what the user calls it */
+    const uint8_t *model_blob; /* SHA-256; all zero = built-in */
+    const char *format;
+    uint32_t samples;
+    struct message_tensor *inputs; /* all dims known */
+    uint32_t inputs_count;
+    struct message_tensor *outputs;
+    uint32_t outputs_count;
+    uint32_t batch_fixed; /* a static batch axis, 0 = any */
+    uint64_t deadline_us; /* after it came: refused at once if that cannot be; 0 = none */
+    uint64_t timeout_us;  /* after it came: given up then; 0 = the coordinator's default */
+};
+
 /* ---- coordinator to client ---- */
 
 struct message_client_welcome {
@@ -434,8 +492,23 @@ struct message_reply {
     uint64_t request;
     uint32_t code;    /* enum err */
     const char *text; /* code != 0: one sentence */
-    uint64_t
-        number; /* SUBMIT: the job; CANCEL: how many; BLOB_PUT: bytes held; OUTPUT_GET: the file's size */
+    uint64_t number; /* SUBMIT: the job; CANCEL, DRAIN: how many; BLOB_PUT: bytes held; OUTPUT_GET: the file's
+                        size */
+};
+
+/* The answer to INFER: for each output what a row looks like, and a payload frame with all rows in order of
+ * the samples. Times are those of the chunk that came last: what passed before it ran, and its run. */
+struct message_inferred {
+    uint64_t request;
+    struct message_shape *shapes;
+    uint32_t shapes_count;
+    uint64_t total_us; /* from the request's coming to its answer's going */
+    uint64_t queue_us;
+    uint64_t run_us;
+    uint64_t load_us;   /* of the model's load that it waited for; 0 = it was loaded */
+    uint32_t chunks;    /* how many parts it was run in */
+    const char *worker; /* that answered last */
+    const char *device;
 };
 
 struct message_refused {
@@ -464,6 +537,9 @@ struct message {
         struct message_acks acks;
         struct message_piece piece;
         struct message_forget forget;
+        struct message_unload unload;
+        struct message_prefetch prefetch;
+        struct message_draining draining;
         struct message_client_hello client_hello;
         struct message_submit submit;
         struct message_view view;
@@ -472,8 +548,11 @@ struct message {
         struct message_blob_put blob_put;
         struct message_model_add model_add;
         struct message_output_get output_get;
+        struct message_drain drain;
+        struct message_infer infer;
         struct message_client_welcome client_welcome;
         struct message_reply reply;
+        struct message_inferred inferred;
         struct message_refused refused;
     };
 };

@@ -120,6 +120,7 @@ static const struct field hello_fields[] = {
     STRUCTS(9, hello, devices, device, DEVICES_MAX, MAY),
     STRUCTS(10, hello, slots, slot, SLOTS_MAX, MAY),
     STRUCTS(11, hello, attempts, attempt, ATTEMPTS_MAX, MAY),
+    FLAG(12, hello, draining),
 };
 TABLE(hello, rules_hello);
 
@@ -295,6 +296,22 @@ static const struct field forget_fields[] = {
 };
 TABLE(forget, NULL);
 
+static const struct field unload_fields[] = {
+    U32(1, unload, slot, 0, SLOTS_MAX - 1, MUST),
+    FIXED(2, unload, model, SHA256_BYTES, MAY),
+};
+TABLE(unload, NULL);
+
+static const struct field prefetch_fields[] = {
+    U64(1, prefetch, job, 1, BIG, MUST),
+};
+TABLE(prefetch, NULL);
+
+static const struct field draining_fields[] = {
+    FLAG(1, draining, on),
+};
+TABLE(draining, NULL);
+
 /* ---- client to coordinator ---- */
 
 static const struct field client_hello_fields[] = {
@@ -330,6 +347,13 @@ static const struct field submit_fields[] = {
     U32(15, submit, batch, 0, BATCH_MAX, MAY),
     U64(16, submit, max_failures, 0, ANY, MUST),
     F64(17, submit, max_failures_share, 0, 1, MUST),
+    TEXT(18, submit, require, EXPRESSION_MAX_BYTES, MAY),
+    TEXT(19, submit, prefer, EXPRESSION_MAX_BYTES, MAY),
+    TEXT(20, submit, tenant, TENANT_MAX_BYTES, MAY),
+    U64(21, submit, deadline_us, 0, TIME_US_MAX, MAY),
+    U32(22, submit, objective, SUBMIT_FASTEST, SUBMIT_GREENEST, MAY),
+    U32(23, submit, verify_ppm, 0, 1000000, MAY),
+    FLAG(24, submit, dry_run),
 };
 TABLE(submit, NULL);
 
@@ -383,6 +407,27 @@ static const struct field output_get_fields[] = {
 };
 TABLE(output_get, NULL);
 
+static const struct field drain_fields[] = {
+    U64(1, drain, request, 0, ANY, MUST),
+    TEXT(2, drain, which, NAME_MAX_BYTES, MUST),
+    FLAG(3, drain, resume),
+};
+TABLE(drain, NULL);
+
+static const struct field infer_fields[] = {
+    U64(1, infer, request, 0, ANY, MUST),
+    TEXT(2, infer, model, PATH_MAX_BYTES, MUST),
+    FIXED(3, infer, model_blob, SHA256_BYTES, MAY),
+    TEXT(4, infer, format, NAME_MAX_BYTES, MUST),
+    U32(5, infer, samples, 1, BATCH_MAX, MUST),
+    STRUCTS(6, infer, inputs, tensor, INPUTS_MAX, MAY),
+    STRUCTS(7, infer, outputs, tensor, OUTPUTS_MAX, MUST),
+    U32(8, infer, batch_fixed, 0, BATCH_MAX, MAY),
+    U64(9, infer, deadline_us, 0, TIME_US_MAX, MAY),
+    U64(10, infer, timeout_us, 0, TIME_US_MAX, MAY),
+};
+TABLE(infer, NULL);
+
 /* ---- coordinator to client ---- */
 
 static const struct field client_welcome_fields[] = {
@@ -400,6 +445,19 @@ static const struct field reply_fields[] = {
     U64(4, reply, number, 0, ANY, MAY),
 };
 TABLE(reply, NULL);
+
+static const struct field inferred_fields[] = {
+    U64(1, inferred, request, 0, ANY, MUST),
+    STRUCTS(2, inferred, shapes, shape, OUTPUTS_MAX, MUST),
+    U64(3, inferred, total_us, 0, TIME_US_MAX, MAY),
+    U64(4, inferred, queue_us, 0, TIME_US_MAX, MAY),
+    U64(5, inferred, run_us, 0, TIME_US_MAX, MAY),
+    U64(6, inferred, load_us, 0, TIME_US_MAX, MAY),
+    U32(7, inferred, chunks, 0, BATCH_MAX, MAY),
+    WORDS(8, inferred, worker, NAME_MAX_BYTES),
+    WORDS(9, inferred, device, NAME_MAX_BYTES),
+};
+TABLE(inferred, NULL);
 
 static const struct field refused_fields[] = {
     U32(1, refused, code, ERR_OK, ERR_RUNTIME, MUST),
@@ -429,6 +487,9 @@ static const struct tables_row rows[] = {
     MESSAGE(ACKS, acks, NONE),
     MESSAGE(PIECE, piece, IF_OK),
     MESSAGE(FORGET, forget, NONE),
+    MESSAGE(UNLOAD, unload, NONE),
+    MESSAGE(PREFETCH, prefetch, NONE),
+    MESSAGE(DRAINING, draining, NONE),
     MESSAGE(CLIENT_HELLO, client_hello, NONE),
     MESSAGE(SUBMIT, submit, NONE),
     MESSAGE(VIEW, view, NONE),
@@ -437,8 +498,11 @@ static const struct tables_row rows[] = {
     MESSAGE(BLOB_PUT, blob_put, ONE),
     MESSAGE(MODEL_ADD, model_add, NONE),
     MESSAGE(OUTPUT_GET, output_get, NONE),
+    MESSAGE(DRAIN, drain, NONE),
+    MESSAGE(INFER, infer, INPUTS),
     MESSAGE(CLIENT_WELCOME, client_welcome, NONE),
     MESSAGE(REPLY, reply, MAY),
+    MESSAGE(INFERRED, inferred, SHAPES),
     MESSAGE(REFUSED, refused, NONE),
 };
 /* clang-format on */

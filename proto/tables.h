@@ -14,6 +14,8 @@ enum tables_frames {
     TABLES_FRAMES_MAY,   /* none or one */
     TABLES_FRAMES_IF_OK, /* one when `ok`, else none */
     TABLES_FRAMES_SUM,   /* the sum of `frames` over the results */
+    TABLES_FRAMES_INPUTS, /* one for each of `inputs` */
+    TABLES_FRAMES_SHAPES, /* one for each of `shapes` */
 };
 
 struct tables_row {

@@ -65,3 +65,10 @@ void text_clean(const char *bytes, char *text, size_t max)
     }
     text[used] = '\0';
 }
+
+bool text_is_word(const char *text, size_t max)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    size_t size = strnlen(text, max);
+    return size > 0 && size < max && *text != '-' && strspn(text, plain) == size;
+}

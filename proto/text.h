@@ -14,4 +14,8 @@ bool text_ok(const char *bytes, size_t size);
  * a character's end so that it fits into max bytes with its zero. max > 0. */
 void text_clean(const char *bytes, char *text, size_t max);
 
+/* Is it a word that users can type and commands can tell apart: letters, digits and . _ - only, no - first,
+ * not empty, less than max bytes? Names of tenants. */
+bool text_is_word(const char *text, size_t max);
+
 #endif

@@ -237,10 +237,10 @@ struct asking {
 
 static void take_offer(const struct fleet *fleet, struct buyer_offer *to, const struct buyer_offer *from)
 {
-    uint32_t *counts = to->counts;
-    memcpy(counts, from->counts, fleet->groups_count * sizeof *counts);
-    *to = *from;
-    to->counts = counts;
+    struct buyer_offer copy = *from;
+    copy.counts = to->counts;
+    memcpy(copy.counts, from->counts, fleet->groups_count * sizeof *copy.counts);
+    *to = copy;
 }
 
 static bool in_time(const struct asking *asking, const struct buyer_offer *offer)
@@ -270,12 +270,10 @@ static enum err try_counts(struct asking *asking, const uint32_t *counts, double
     if (counts != trial->counts)
         memcpy(trial->counts, counts, asking->fleet->groups_count * sizeof *counts);
     enum err err = fleet_choose(asking->fleet, trial->counts, why);
-    *trial = (struct buyer_offer){ .there = true,
-                                   .counts = trial->counts,
-                                   .workers = asking->fleet->workers_count,
-                                   .hourly = hourly,
-                                   .finished = true,
-                                   .makespan_seconds = -1 };
+    trial->there = trial->finished = true;
+    trial->workers = asking->fleet->workers_count;
+    trial->hourly = hourly;
+    trial->makespan_seconds = -1;
     plan.fleet = asking->fleet;
     for (plan.seed = question->seed_first; err == ERR_OK; plan.seed++) {
         struct plan_outcome outcome;
@@ -513,13 +511,14 @@ static enum err begin(const struct fleet *fleet, struct asking *asking, struct w
     if (ranges > BUYER_RANGES_MAX)
         return why_set(why, ERR_LIMIT, "%s: has %u ranges of counts; at most %d can be searched, fix some",
                        fleet->name, ranges, BUYER_RANGES_MAX);
-    answer->best.counts = calloc(size, sizeof(uint32_t));
-    answer->runner_up.counts = calloc(size, sizeof(uint32_t));
-    answer->near.counts = calloc(size, sizeof(uint32_t));
-    asking->trial.counts = calloc(size, sizeof(uint32_t));
-    bool good =
-        answer->best.counts && answer->runner_up.counts && answer->near.counts && asking->trial.counts;
-    return good ? ERR_OK : why_set(why, ERR_MEMORY, "no memory to search");
+    answer->memory = calloc(4 * size, sizeof *answer->memory);
+    if (!answer->memory)
+        return why_set(why, ERR_MEMORY, "no memory to search");
+    answer->best.counts = answer->memory;
+    answer->runner_up.counts = answer->memory + size;
+    answer->near.counts = answer->memory + 2 * size;
+    asking->trial.counts = answer->memory + 3 * size;
+    return ERR_OK;
 }
 
 enum err buyer_ask(struct fleet *fleet, const struct buyer_question *question, struct buyer_answer *answer,
@@ -538,14 +537,11 @@ enum err buyer_ask(struct fleet *fleet, const struct buyer_question *question, s
         err = try_neighbours(&asking, why);
     if (err == ERR_OK)
         err = fleet_choose(fleet, answer->best.there ? answer->best.counts : answer->near.counts, why);
-    free(asking.trial.counts);
     return err;
 }
 
 void buyer_answer_fini(struct buyer_answer *answer)
 {
-    free(answer->best.counts);
-    free(answer->runner_up.counts);
-    free(answer->near.counts);
-    answer->best.counts = answer->runner_up.counts = answer->near.counts = NULL;
+    free(answer->memory);
+    *answer = (struct buyer_answer){ 0 };
 }

@@ -35,7 +35,7 @@ struct buyer_question {
 /* A fleet that was simulated. Its figures are those of the worst seed; negative = unknown. */
 struct buyer_offer {
     bool there;
-    uint32_t *counts; /* per group of the fleet */
+    uint32_t *counts; /* per group of the fleet; of the answer's memory */
     uint32_t workers;
     double hourly; /* in the currency */
     bool finished;
@@ -45,6 +45,7 @@ struct buyer_offer {
 };
 
 struct buyer_answer {
+    uint32_t *memory;
     enum buyer_currency currency;
     bool exhaustive;              /* nothing cheaper can be in time */
     uint32_t simulated;           /* fleets */

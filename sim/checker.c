@@ -4,6 +4,7 @@
 #include "ensure.h"
 #include "machine.h"
 #include "scene.h"
+#include "window.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -292,6 +293,7 @@ static void on_up(struct checker *checker, const struct sched_event *event)
         struct slot_watch *slot = &checker->slots[worker->slots_first + i];
         const struct sched_slot_info *info = &event->up.slots[i];
         uint32_t window = info->window > info->window_max ? info->window : info->window_max;
+        window = info->window_max == 0 && window < WINDOW_TRIP_MAX ? WINDOW_TRIP_MAX : window;
         slot->window = window < 2 ? 2 : window > SCHED_WINDOW_MAX ? SCHED_WINDOW_MAX : window;
         slot->batch_max = info->sizes_count ? info->sizes[info->sizes_count - 1] : info->batch_max;
     }

@@ -93,7 +93,7 @@ static void add_bar(struct gantt *gantt, struct row *row, const struct bar *bar)
         last->batches++;
         return;
     }
-    if (row->count == row->capacity) {
+    if (row->count == row->capacity || !row->bars) {
         size_t capacity = row->capacity ? 2 * row->capacity : 64;
         struct bar *grown = realloc(row->bars, capacity * sizeof *grown);
         gantt->short_of_memory = gantt->short_of_memory || !grown;

@@ -238,6 +238,14 @@ void puppet_leave(struct world *world, uint32_t at, bool retires)
     world_later(world, BYE_US, HAPPENING_BYE, at, puppet->life);
 }
 
+/* Its owner has thought again. */
+static void stay(struct world *world, uint32_t at)
+{
+    struct puppet *puppet = &world->puppets[at];
+    puppet->leaving = false;
+    master_hear(world, at, &(struct sched_event){ .type = SCHED_UNDRAIN, .worker = puppet->number });
+}
+
 /* Empty means: it holds nothing, and nothing that was said to it before the drain is on its way. */
 void puppet_bye(struct world *world, uint32_t at)
 {
@@ -252,6 +260,8 @@ void puppet_bye(struct world *world, uint32_t at)
     }
     if (puppet->retires)
         puppet_end(world, at);
+    else if (empty && puppet->number % 2 == 0 && world->sched)
+        stay(world, at);
     else
         puppet_crash(world, at);
 }

@@ -169,6 +169,25 @@ static void on_forget(struct loop *loop, const struct message *message)
         forget_job(loop, message->forget.jobs[i]);
 }
 
+static void on_unload(struct loop *loop, const struct message *message)
+{
+    uint32_t model = models_find(&loop->models, message->unload.model);
+    if (model < AGENT_MODELS_MAX)
+        act_feed(loop,
+                 &(struct agent_event){ .type = AGENT_UNLOAD, .slot = message->unload.slot, .model = model });
+}
+
+static void on_prefetch(struct loop *loop, const struct message *message)
+{
+    act_feed(loop, &(struct agent_event){ .type = AGENT_PREFETCH, .job = message->prefetch.job });
+}
+
+static void on_draining(struct loop *loop, const struct message *message)
+{
+    loop->config.hello->message.draining = message->draining.on;
+    log_info("WORKER-DRAINING", message->draining.on ? "it is being drained" : "it takes part again");
+}
+
 /* ---- all ---- */
 
 static void on_piece(struct loop *loop, const struct wire_in *in)
@@ -189,9 +208,10 @@ static void on_piece(struct loop *loop, const struct wire_in *in)
 static void hear(struct loop *loop, const struct wire_in *in)
 {
     static void (*const HANDLERS[])(struct loop *, const struct message *) = {
-        [MESSAGE_WELCOME] = on_welcome, [MESSAGE_JOBS] = on_jobs,       [MESSAGE_LOAD] = on_load,
-        [MESSAGE_LEASES] = on_leases,   [MESSAGE_RECALL] = on_recall,   [MESSAGE_ACKS] = on_acks,
-        [MESSAGE_FORGET] = on_forget,   [MESSAGE_REFUSED] = on_refused,
+        [MESSAGE_WELCOME] = on_welcome,   [MESSAGE_JOBS] = on_jobs,       [MESSAGE_LOAD] = on_load,
+        [MESSAGE_LEASES] = on_leases,     [MESSAGE_RECALL] = on_recall,   [MESSAGE_ACKS] = on_acks,
+        [MESSAGE_FORGET] = on_forget,     [MESSAGE_UNLOAD] = on_unload,   [MESSAGE_PREFETCH] = on_prefetch,
+        [MESSAGE_DRAINING] = on_draining, [MESSAGE_REFUSED] = on_refused,
     };
     if (in->message == NULL) {
         act_complain(loop, "MESSAGE-IGNORED", "%s", in->why.text);

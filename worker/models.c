@@ -28,6 +28,15 @@ void models_fini(struct models *models)
         clear(models, &models->at[i]);
 }
 
+uint32_t models_find(const struct models *models, const uint8_t digest[SHA256_BYTES])
+{
+    uint32_t number = 0;
+    while (number < AGENT_MODELS_MAX &&
+           !(models->at[number].used && memcmp(models->at[number].digest, digest, SHA256_BYTES) == 0))
+        number++;
+    return number;
+}
+
 static struct model *find(struct models *models, const uint8_t digest[SHA256_BYTES])
 {
     struct model *unused = NULL;

@@ -45,6 +45,9 @@ MUST_USE enum err models_refer(struct models *models, const struct message_job *
                                struct why *why);
 void models_unrefer(struct models *models, uint32_t number);
 
+/* The number of a model that is known by its digest; AGENT_MODELS_MAX if none is. */
+uint32_t models_find(const struct models *models, const uint8_t digest[SHA256_BYTES]);
+
 /* Free the number if nothing holds it any more. To be called after getting, loads_count or jobs_count went
  * down. */
 void models_settle(struct models *models, uint32_t number);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "follow.h"
 
+#include "clock.h"
+#include "promise.h"
 #include "render.h"
 #include "tool.h"
 
@@ -45,6 +47,18 @@ static void tell_waiting(struct bar *bar, yyjson_val *job)
         snprintf(bar->waiting, sizeof bar->waiting, "%s", waiting ? waiting : "");
 }
 
+/* The forecast of a job that was promised for some time. */
+static int draw_promise(yyjson_val *job, int columns)
+{
+    char text[PROMISE_MAX];
+    if (!yyjson_is_str(yyjson_obj_get(job, "deadline_at")) ||
+        !yyjson_is_null(yyjson_obj_get(job, "deadline_met")))
+        return 0;
+    promise_sentence(job, clock_wall_us(), text);
+    fprintf(stderr, "%.*s\n", columns - 1, text);
+    return 1;
+}
+
 static int on_progress(void *context, const char *status_json)
 {
     struct bar *bar = context;
@@ -53,7 +67,9 @@ static int on_progress(void *context, const char *status_json)
     if (job && !bar->plan->quiet) {
         if (bar->terminal) {
             wipe(bar);
-            bar->lines = render_progress(job, stderr, columns_of(stderr), bar->styled);
+            int columns = columns_of(stderr);
+            bar->lines = render_progress(job, stderr, columns, bar->styled);
+            bar->lines += draw_promise(job, columns);
         } else {
             tell_waiting(bar, job);
         }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* motley job list, status, wait, progress, results, cancel, report. JOB is a number, a name, `last`, `all`,
  * or `3-7`. */
+#include "clock.h"
 #include "command.h"
 #include "follow.h"
+#include "promise.h"
 #include "render.h"
 #include "results.h"
 #include "tool.h"
@@ -32,6 +34,12 @@ typedef void show_one(yyjson_val *job, FILE *stream);
 
 static void show_list(yyjson_val *jobs, FILE *stream) { render_jobs(jobs, stream, tool_styled(stream)); }
 static void show_report(yyjson_val *job, FILE *stream) { render_report(job, stream, tool_styled(stream)); }
+
+static void show_status(yyjson_val *job, FILE *stream)
+{
+    render_status(job, stream);
+    promise_print(job, clock_wall_us(), stream);
+}
 
 static void show(yyjson_val *root, show_one *one)
 {
@@ -112,7 +120,7 @@ int command_job_status(int argc, char **argv)
     if (!parse(&usage, &ask, NULL, argc, argv, &code))
         return code;
     default_to_last(&ask);
-    return show_words(&ask, "job", render_status);
+    return show_words(&ask, "job", show_status);
 }
 
 int command_job_report(int argc, char **argv)
@@ -166,7 +174,7 @@ static void show_ended(motley *connection, struct ask *ask, int64_t job)
     else if (doc && ask->link.json)
         tool_print_json(doc);
     else if (doc)
-        render_status(yyjson_doc_get_root(doc), stdout);
+        show_status(yyjson_doc_get_root(doc), stdout);
     yyjson_doc_free(doc);
 }
 

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "job_options.h"
 
+#include "bounds.h"
+#include "require.h"
+#include "text.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +18,56 @@ static enum err parse_priority(const char *text, int *priority, struct why *why)
         return why_set(why, ERR_USAGE, "--priority %.60s: give a whole number, such as 5 or -1", text);
     *priority = (int)number;
     return ERR_OK;
+}
+
+/* "5%", "0.5%" into a share. */
+static enum err parse_share(const char *text, double *share, struct why *why)
+{
+    char *end;
+    bool digits = *text >= '0' && *text <= '9';
+    double percent = strtod(text, &end);
+    if (!digits || strcmp(end, "%") != 0 || !(percent <= 100.0))
+        return why_set(why, ERR_USAGE, "--verify %.60s: give a share of the samples, 0%% to 100%%", text);
+    *share = percent / 100.0;
+    return ERR_OK;
+}
+
+/* The coordinator says the same, after the upload. */
+static enum err check_expression(const char *option, const char *text, bool must, struct why *why)
+{
+    struct require *require;
+    struct why inner;
+    if (!text)
+        return ERR_OK;
+    enum err err = require_parse(text, strlen(text), &require, NULL, &inner);
+    if (err != ERR_OK)
+        return why_set(why, ERR_USAGE, "%s: %s", option, inner.text);
+    if (must && require_contradiction(require, &inner))
+        err = why_set(why, ERR_USAGE, "%s: no device can ever satisfy it: %s", option, inner.text);
+    require_free(&require);
+    return err;
+}
+
+static enum err take_wishes(const struct job_options *options, struct motley_submit *submit, struct why *why)
+{
+    if (options->deadline_us == 0)
+        return why_set(why, ERR_USAGE, "--deadline 0: give a time from now on, such as 10m");
+    if (options->tenant && !text_is_word(options->tenant, TENANT_MAX_BYTES))
+        return why_set(
+            why, ERR_USAGE,
+            "--tenant %.80s: a tenant's name has letters, digits and . _ - only, no - first, at most %d",
+            options->tenant, TENANT_MAX_BYTES - 1);
+    enum err err = check_expression("--require", options->require, true, why);
+    if (err == ERR_OK)
+        err = check_expression("--prefer", options->prefer, false, why);
+    if (err == ERR_OK && options->verify)
+        err = parse_share(options->verify, &submit->verify_share, why);
+    submit->require = options->require;
+    submit->prefer = options->prefer;
+    submit->tenant = options->tenant;
+    submit->objective = options->objective;
+    submit->deadline_seconds = options->deadline_us == UINT64_MAX ? 0 : (double)options->deadline_us / 1e6;
+    return err;
 }
 
 enum err job_options_submit(const struct job_options *options, struct motley_submit *submit, struct why *why)
@@ -39,6 +93,9 @@ enum err job_options_submit(const struct job_options *options, struct motley_sub
     fresh.name = options->name;
     fresh.batch = options->batch == UINT64_MAX ? 0 : (uint32_t)options->batch;
     fresh.max_failures = options->max_failures;
+    enum err err = take_wishes(options, &fresh, why);
+    if (err != ERR_OK)
+        return err;
     *submit = fresh;
     return options->priority ? parse_priority(options->priority, &submit->priority, why) : ERR_OK;
 }

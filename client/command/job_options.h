@@ -10,13 +10,15 @@
 
 struct job_options {
     const char *model, *input, *output, *name, *priority, *max_failures;
-    uint64_t samples, batch, timeout_us;
+    const char *require, *prefer, *tenant, *objective, *verify;
+    uint64_t samples, batch, timeout_us, deadline_us;
+    bool dry_run;
 };
 
 /* What was not given is UINT64_MAX, because 0 is what a user may mean. */
 #define JOB_OPTIONS_INIT                                                                                     \
     {                                                                                                        \
-        .samples = UINT64_MAX, .batch = UINT64_MAX, .timeout_us = UINT64_MAX                                 \
+        .samples = UINT64_MAX, .batch = UINT64_MAX, .timeout_us = UINT64_MAX, .deadline_us = UINT64_MAX      \
     }
 
 #define JOB_OPTIONS_ROWS(job, model_help)                                                                    \
@@ -36,6 +38,19 @@ struct job_options {
         { "batch", 0, OPTION_COUNT, &(job).batch, "N", "samples per batch (default: learned)" },             \
         { "max-failures",      0,      OPTION_TEXT,                                                          \
           &(job).max_failures, "N|P%", "fail when more samples fail (default 5%)" },                         \
+        { "require",      0,      OPTION_TEXT,                                                               \
+          &(job).require, "EXPR", "only devices that satisfy this, such as 'device.memory >= 8GiB'" },       \
+        { "prefer",      0,      OPTION_TEXT,                                                                \
+          &(job).prefer, "EXPR", "rather devices that satisfy this, others only if they are needed" },       \
+        { "tenant", 0, OPTION_TEXT, &(job).tenant, "NAME", "whose job it is, for fair shares" },             \
+        { "deadline",         0,      OPTION_DURATION,                                                       \
+          &(job).deadline_us, "TIME", "when it should be done, such as 10m from now on; says if it will" },  \
+        { "objective",      0,      OPTION_TEXT,                                                             \
+          &(job).objective, "WHAT", "fastest (default), cheapest or greenest that meets the deadline" },     \
+        { "verify",      0,    OPTION_TEXT,                                                                  \
+          &(job).verify, "P%", "run this share of the samples again on another kind of device" },            \
+        { "dry-run",      0,    OPTION_FLAG,                                                                 \
+          &(job).dry_run, NULL, "submit nothing; say when it would be done and by which devices" },          \
     {                                                                                                        \
         "timeout", 0, OPTION_DURATION, &(job).timeout_us, "TIME", "stop waiting after this (exit 5)"         \
     }

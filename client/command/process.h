@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { PROCESS_BOOT_MAX = 64, PROCESS_ARGS_MAX = 24 };
+enum { PROCESS_BOOT_MAX = 64, PROCESS_ARGS_MAX = 160 };
 
 struct process {
     pid_t pid; /* 0 = none */

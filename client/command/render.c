@@ -2,6 +2,7 @@
 #include "render.h"
 
 #include "table.h"
+#include "verify_view.h"
 
 #include <math.h>
 #include <string.h>
@@ -44,7 +45,7 @@ static const char *count(yyjson_val *value, char text[TEXT_MAX])
     return text;
 }
 
-static void print_duration(double seconds, char *text, size_t max)
+void render_seconds(double seconds, char *text, size_t max)
 {
     unsigned long long whole = (unsigned long long)(seconds + 0.5);
     if (seconds < 0.0995)
@@ -63,7 +64,7 @@ void render_duration(yyjson_val *seconds, char *text, size_t max)
 {
     double value = yyjson_get_num(seconds);
     if (yyjson_is_num(seconds) && value >= 0.0 && value < 1e12)
-        print_duration(value, text, max);
+        render_seconds(value, text, max);
     else
         snprintf(text, max, "-");
 }
@@ -205,6 +206,7 @@ void render_report(yyjson_val *job, FILE *stream, bool styled)
     print_devices(job, stream, styled);
     print_makespan(job, stream);
     print_latency(job, stream);
+    verify_view_print(get(job, "verify"), stream);
     print_tail(job, stream);
 }
 
@@ -234,12 +236,23 @@ static const char *percent(yyjson_val *job, char text[TEXT_MAX])
     return text;
 }
 
+/* How a job stands to its deadline, in one word. */
+static const char *promise_word(yyjson_val *job)
+{
+    yyjson_val *met = get(job, "deadline_met"), *fits = get(get(job, "forecast"), "fits");
+    if (!yyjson_is_str(get(job, "deadline_at")))
+        return "-";
+    if (yyjson_is_bool(met))
+        return yyjson_is_true(met) ? "met" : "missed";
+    return yyjson_is_true(fits) ? "in time" : yyjson_is_false(fits) ? "at risk" : "open";
+}
+
 void render_jobs(yyjson_val *jobs, FILE *stream, bool styled)
 {
-    static const struct table_column columns[] = {
-        { "job", 1 },    { "name", 0 }, { "state", 0 },     { "samples", 1 },    { "done %", 1 },
-        { "failed", 1 }, { "left", 1 }, { "submitted", 0 }, { "waiting for", 0 }
-    };
+    static const struct table_column columns[] = { { "job", 1 },        { "name", 0 },      { "state", 0 },
+                                                   { "samples", 1 },    { "done %", 1 },    { "failed", 1 },
+                                                   { "left", 1 },       { "submitted", 0 }, { "deadline", 0 },
+                                                   { "waiting for", 0 } };
     size_t index, size;
     yyjson_val *job;
     char text[TEXT_MAX];
@@ -258,6 +271,7 @@ void render_jobs(yyjson_val *jobs, FILE *stream, bool styled)
         render_duration(get(job, "eta_seconds"), text, sizeof text);
         table_cell(table, "%s", strcmp(text_of(job, "state"), "running") == 0 ? text : "-");
         table_cell(table, "%.19s", text_of(job, "submitted_at"));
+        table_cell(table, "%s", promise_word(job));
         table_cell(table, "%s", yyjson_is_str(get(job, "waiting")) ? text_of(job, "waiting") : "");
     }
     table_print(table, stream, styled);
@@ -291,6 +305,21 @@ static void list_devices(yyjson_val *worker, char *text, size_t max)
     }
 }
 
+/* "up", "draining", "up, 1 of 2 slots barred". */
+static void print_state(yyjson_val *worker, char *text, size_t max)
+{
+    size_t index, size, barred = 0;
+    yyjson_val *slot;
+    bool up = strcmp(text_of(worker, "state"), "up") == 0;
+    yyjson_arr_foreach(get(worker, "slots"), index, size, slot) barred +=
+        yyjson_is_str(get(slot, "barred_until"));
+    const char *state = up && yyjson_is_true(get(worker, "draining")) ? "draining" : text_of(worker, "state");
+    if (up && barred > 0)
+        snprintf(text, max, "%s, %zu of %zu slots barred", state, barred, size);
+    else
+        snprintf(text, max, "%s", state);
+}
+
 void render_workers(yyjson_val *workers, FILE *stream, bool styled)
 {
     static const struct table_column columns[] = { { "worker", 0 }, { "host", 0 },    { "pid", 1 },
@@ -308,7 +337,8 @@ void render_workers(yyjson_val *workers, FILE *stream, bool styled)
         table_cell(table, "%s", text_of(worker, "name"));
         table_cell(table, "%s", text_of(worker, "host"));
         table_cell(table, "%llu", (unsigned long long)yyjson_get_uint(get(worker, "pid")));
-        table_cell(table, "%s", text_of(worker, "state"));
+        print_state(worker, text, sizeof text);
+        table_cell(table, "%s", text);
         list_devices(worker, text, sizeof text);
         table_cell(table, "%s", text);
         list_runtimes(worker, text, sizeof text);
@@ -441,8 +471,10 @@ void render_worker(yyjson_val *worker, FILE *stream, bool styled)
     size_t index, size;
     yyjson_val *device;
     char total[TEXT_MAX], available[TEXT_MAX];
-    fprintf(stream, "%s: %s, on %s, pid %llu\n", text_of(worker, "name"), text_of(worker, "state"),
-            text_of(worker, "host"), (unsigned long long)yyjson_get_uint(get(worker, "pid")));
+    char state[TEXT_MAX];
+    print_state(worker, state, sizeof state);
+    fprintf(stream, "%s: %s, on %s, pid %llu\n", text_of(worker, "name"), state, text_of(worker, "host"),
+            (unsigned long long)yyjson_get_uint(get(worker, "pid")));
     yyjson_arr_foreach(get(worker, "devices"), index, size, device) fprintf(
         stream, "device %s: %s, %s, memory %s (%s free)\n", text_of(device, "id"), text_of(device, "kind"),
         text_of(device, "name"), memory(get(device, "memory_total_bytes"), total),
@@ -464,6 +496,11 @@ void render_coordinator(yyjson_val *status, FILE *stream)
     fprintf(stream, "jobs        %llu queued, %llu running\n",
             (unsigned long long)yyjson_get_uint(get(jobs, "queued")),
             (unsigned long long)yyjson_get_uint(get(jobs, "running")));
+    yyjson_val *online = get(status, "online");
+    if (yyjson_get_uint(get(online, "answered")) || yyjson_get_uint(get(online, "in_flight")))
+        fprintf(stream, "online      %llu requests answered, %llu in flight\n",
+                (unsigned long long)yyjson_get_uint(get(online, "answered")),
+                (unsigned long long)yyjson_get_uint(get(online, "in_flight")));
     if (yyjson_is_str(get(coordinator, "disk_full")))
         fprintf(stream, "disk full   %s: work pauses until there is room\n",
                 text_of(coordinator, "disk_full"));

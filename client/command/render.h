@@ -32,6 +32,7 @@ void render_coordinator(yyjson_val *status, FILE *stream);
 int render_progress(yyjson_val *job, FILE *stream, int columns, bool styled);
 
 /* "1h 02m", "3.4 s", "-" for what is not a number. */
+void render_seconds(double seconds, char *text, size_t max); /* not negative */
 void render_duration(yyjson_val *seconds, char *text, size_t max);
 
 #endif

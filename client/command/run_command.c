@@ -5,6 +5,7 @@
 #include "follow.h"
 #include "job_options.h"
 #include "output.h"
+#include "rehearse.h"
 #include "render.h"
 #include "solo.h"
 #include "tool.h"
@@ -33,7 +34,7 @@ struct run {
     struct solo solo;
     motley *connection;
     int64_t job;
-    bool json;
+    bool json, dry_run;
     uint64_t untaken_since_us, full_since_us; /* 0 = it is not so */
     char reason[WHY_MAX];                     /* why it cannot go on; "" = it can */
 };
@@ -169,6 +170,8 @@ static int run_job(struct run *run, const char *fleet, const struct motley_submi
         run->connection = solo_connect(&run->solo, &err, &why);
     if (err != ERR_OK)
         return tool_fail(err, &why);
+    if (run->dry_run)
+        return rehearse(run->connection, asked, run->json);
     run->job = motley_submit(run->connection, asked, &error);
     if (run->job < 0)
         return tool_interrupted() ? MOTLEY_CANCELLED : tool_fail_error(&error);
@@ -214,6 +217,7 @@ int command_run(int argc, char **argv)
         err = check_early(&asked, &why);
     if (err != ERR_OK)
         return tool_fail(err, &why);
+    run.dry_run = job.dry_run;
     tool_catch_interrupts();
     code = run_job(&run, fleet, &asked, job_options_timeout(&job));
     motley_close(&run.connection);

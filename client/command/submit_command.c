@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /* motley submit */
+#include "clock.h"
 #include "command.h"
 #include "connection.h"
 #include "follow.h"
 #include "job_options.h"
+#include "promise.h"
+#include "rehearse.h"
 #include "render.h"
 #include "tool.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static const struct option_usage usage = {
     "motley submit", "--model M --input X [--output Y] [--wait] [OPTION...]",
@@ -52,6 +57,22 @@ static int wait_and_report(motley *connection, int64_t number, double timeout_se
     return code;
 }
 
+/* What was promised, to whoever asked for a deadline. */
+static void tell_promise(motley *connection, int64_t number)
+{
+    char which[24], text[PROMISE_MAX];
+    snprintf(which, sizeof which, "%" PRId64, number);
+    char *json = motley_view(connection, "job", which, NULL);
+    yyjson_doc *doc = json ? yyjson_read(json, strlen(json), 0) : NULL;
+    yyjson_val *job = yyjson_doc_get_root(doc);
+    if (job && yyjson_is_null(yyjson_obj_get(job, "deadline_met"))) {
+        promise_sentence(job, clock_wall_us(), text);
+        fprintf(stderr, "motley: %s\n", text);
+    }
+    yyjson_doc_free(doc);
+    free(json);
+}
+
 static int submit(const struct tool_link *link, const struct motley_submit *asked, bool wait,
                   double timeout_seconds)
 {
@@ -69,6 +90,8 @@ static int submit(const struct tool_link *link, const struct motley_submit *aske
         else if (!wait)
             printf("{\"id\": %" PRId64 "}\n", number);
         fflush(stdout);
+        if (asked->deadline_seconds > 0)
+            tell_promise(connection, number);
         if (asked->output && !connection->same_host && !wait)
             fprintf(stderr,
                     "motley: the coordinator cannot write here: fetch the answers with `motley job results "
@@ -99,5 +122,9 @@ int command_submit(int argc, char **argv)
     enum err err = job_options_submit(&job, &asked, &why);
     if (err == ERR_OK && job.timeout_us != UINT64_MAX && !wait)
         err = why_set(&why, ERR_USAGE, "--timeout has a meaning only with --wait");
-    return err == ERR_OK ? submit(&link, &asked, wait, job_options_timeout(&job)) : tool_fail(err, &why);
+    if (err == ERR_OK && job.dry_run && wait)
+        err = why_set(&why, ERR_USAGE, "--dry-run submits nothing: there is nothing to --wait for");
+    if (err != ERR_OK)
+        return tool_fail(err, &why);
+    return job.dry_run ? rehearse_on(&link, &asked) : submit(&link, &asked, wait, job_options_timeout(&job));
 }

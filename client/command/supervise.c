@@ -171,14 +171,21 @@ static enum err start(struct supervisor *s, struct roll_entry *entry, char *cons
 
 #define WORD(text) ((char *)(uintptr_t)(text)) /* argv is not written to */
 
+_Static_assert(2 * OPTION_LIST_MAX + 9 <= PROCESS_ARGS_MAX, "all tenants fit on a command line");
+
 static enum err start_coordinator(struct supervisor *s, struct why *why)
 {
     const struct supervise_plan *plan = s->plan;
     char *argv[PROCESS_ARGS_MAX] = { s->coordinator,   WORD("--state-dir"), WORD(plan->state_dir),
                                      WORD("--listen"), WORD(plan->url),     WORD("--supervised") };
+    size_t count = 6;
     if (plan->listen) {
-        argv[6] = WORD("--listen");
-        argv[7] = WORD(plan->listen);
+        argv[count++] = WORD("--listen");
+        argv[count++] = WORD(plan->listen);
+    }
+    for (size_t i = 0; plan->tenants && i < plan->tenants->count; i++) {
+        argv[count++] = WORD("--tenant");
+        argv[count++] = WORD(plan->tenants->at[i]);
     }
     s->coordinator_began_us = clock_monotonic_us();
     return start(s, &s->roll.entries[1], argv, "coordinator", why);

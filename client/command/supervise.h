@@ -16,20 +16,22 @@
 #include "address.h"
 #include "bounds.h"
 #include "fleet.h"
+#include "options.h"
 
 #include <stdbool.h>
 
 struct supervise_plan {
     const struct fleet *fleet;
-    const char *fleet_path;         /* absolute; NULL = the default fleet */
-    const char *state_dir;          /* absolute, there, ours alone */
-    char url[ADDRESS_MAX];          /* where the coordinator listens: supervise_place */
-    char short_dir[PATH_MAX_BYTES]; /* "" = none */
-    const char *listen;             /* a further URL; NULL = none */
-    bool fleeting;                  /* one job's fleet: state_dir is removed at the end */
-    bool logs;                      /* the children's output goes to <state_dir>/logs/, else to ours */
-    int control_fd;                 /* its end stops the fleet; -1 = none */
-    int status_fd;                  /* a line per event: supervise_parse; -1 = none */
+    const char *fleet_path;            /* absolute; NULL = the default fleet */
+    const char *state_dir;             /* absolute, there, ours alone */
+    char url[ADDRESS_MAX];             /* where the coordinator listens: supervise_place */
+    char short_dir[PATH_MAX_BYTES];    /* "" = none */
+    const char *listen;                /* a further URL; NULL = none */
+    const struct option_list *tenants; /* the coordinator's --tenant; NULL = none */
+    bool fleeting;                     /* one job's fleet: state_dir is removed at the end */
+    bool logs;                         /* the children's output goes to <state_dir>/logs/, else to ours */
+    int control_fd;                    /* its end stops the fleet; -1 = none */
+    int status_fd;                     /* a line per event: supervise_parse; -1 = none */
     void (*on_started)(const struct supervise_plan *plan); /* (optional) all processes are started */
 };
 

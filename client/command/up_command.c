@@ -241,7 +241,7 @@ static int detach(struct up *up, bool json)
 int command_up(int argc, char **argv)
 {
     static const struct option_usage usage = {
-        "motley up", "[--fleet F] [--detach] [--listen URL] [--json]",
+        "motley up", "[--fleet F] [--detach] [--listen URL] [--tenant NAME=WEIGHT[:SLOTS]]... [--json]",
         "Start a coordinator and workers on this machine and watch over them: a coordinator that ends is "
         "started again, a worker is\n"
         "not. Ctrl-C or `motley down` stops them; jobs are kept. With --detach the command returns when "
@@ -252,6 +252,7 @@ int command_up(int argc, char **argv)
     struct up up = { .status_fd = -1 };
     struct why why;
     const char *fleet = NULL, *listen = NULL;
+    struct option_list tenants = { 0 };
     bool away = false, json = false;
     int code;
     const struct option_row rows[] = {
@@ -259,12 +260,15 @@ int command_up(int argc, char **argv)
           "a fleet file (default: one worker with what it finds)" },
         { "detach", 'd', OPTION_FLAG, &away, NULL, "return when every worker said hello" },
         { "listen", 0, OPTION_TEXT, &listen, "URL", "listen there, too: ipc:// or tcp://127.0.0.1:PORT" },
+        { "tenant", 0, OPTION_LIST, &tenants, "NAME=WEIGHT[:SLOTS]",
+          "a tenant's share of the devices, and how many slots it may hold; may be repeated" },
         { "json", 0, OPTION_FLAG, &json, NULL, "print JSON for programs once the fleet is started" },
         { 0 }
     };
     if (!tool_parse(&usage, rows, argc, argv, NULL, 0, NULL, &code))
         return code;
     enum err err = prepare(&up, fleet, listen, &why);
+    up.plan.tenants = &tenants;
     code = err != ERR_OK ? tool_fail(err, &why) : away ? detach(&up, json) : stay(&up, json);
     if (up.status_fd >= 0)
         close(up.status_fd);

@@ -154,7 +154,7 @@ static void number_request(struct motley *connection, struct message *message)
                        offsetof(struct message_output_get, request) == 0 &&
                        offsetof(struct message_blob_put, request) == 0,
                    "a request's number comes first");
-    ENSURE(message->type >= MESSAGE_SUBMIT && message->type <= MESSAGE_OUTPUT_GET);
+    ENSURE(message->type >= MESSAGE_SUBMIT && message->type <= MESSAGE_INFER);
     message->view.request = ++connection->next_request;
 }
 
@@ -162,6 +162,13 @@ enum err connection_post(struct motley *connection, struct message *message, con
                          uint64_t *request, struct why *why)
 {
     struct wire_frame frame = { .bytes = payload, .size = size };
+    return connection_post_frames(connection, message, &frame, payload ? 1 : 0, request, why);
+}
+
+enum err connection_post_frames(struct motley *connection, struct message *message,
+                                const struct wire_frame *frames, uint32_t count, uint64_t *request,
+                                struct why *why)
+{
     if (!connection->wire)
         return why_set(why, ERR_UNREACHABLE, "not connected to the coordinator at %s; try again",
                        connection->url);
@@ -170,7 +177,7 @@ enum err connection_post(struct motley *connection, struct message *message, con
     enum err err = message_check(message, why);
     if (err != ERR_OK)
         return err;
-    err = wire_send(connection->wire, 0, message, &frame, payload ? 1 : 0);
+    err = wire_send(connection->wire, 0, message, frames, count);
     return err == ERR_FULL || err == ERR_UNREACHABLE ? lost(connection, why)
            : err != ERR_OK ? why_set(why, err, "a request could not be sent: %s", err_name(err))
                            : ERR_OK;
@@ -195,6 +202,55 @@ static enum err copy_answer(struct wire_in *in, struct answer *answer, struct wh
     return ERR_OK;
 }
 
+static enum err copy_rows(struct inferred *inferred, uint32_t k, const struct message_shape *shape,
+                          zmq_msg_t *frame, struct why *why)
+{
+    struct tensor_spec *spec = &inferred->specs[k];
+    spec->dtype = (enum dtype)shape->dtype;
+    spec->dims_count = shape->dims_count; /* within its bound: the decoder saw to it */
+    if (shape->dims_count)
+        memcpy(spec->dims, shape->dims, shape->dims_count * sizeof spec->dims[0]);
+    inferred->bytes[k] = zmq_msg_size(frame);
+    inferred->rows[k] = malloc(inferred->bytes[k] + 1);
+    if (!inferred->rows[k])
+        return why_set(why, ERR_MEMORY, "no memory for an answer of %zu bytes", inferred->bytes[k]);
+    memcpy(inferred->rows[k], zmq_msg_data(frame), inferred->bytes[k]);
+    return ERR_OK;
+}
+
+static enum err copy_inferred(struct wire_in *in, struct answer *answer, struct why *why)
+{
+    const struct message_inferred *said = &in->message->inferred;
+    struct inferred *inferred = answer->inferred = calloc(1, sizeof *inferred);
+    if (!inferred)
+        return why_set(why, ERR_MEMORY, "no memory for an answer");
+    answer->request = said->request;
+    inferred->total_us = said->total_us;
+    inferred->queue_us = said->queue_us;
+    inferred->run_us = said->run_us;
+    inferred->load_us = said->load_us;
+    inferred->chunks = said->chunks;
+    snprintf(inferred->worker, sizeof inferred->worker, "%s", said->worker);
+    snprintf(inferred->device, sizeof inferred->device, "%s", said->device);
+    enum err err = ERR_OK;
+    for (uint32_t k = 0; k < said->shapes_count && err == ERR_OK; k++) {
+        inferred->outputs_count++;
+        err = copy_rows(inferred, k, &said->shapes[k], &in->frames[k], why);
+    }
+    return err;
+}
+
+static enum err copy_any(struct wire_in *in, struct answer *answer, struct why *why)
+{
+    enum err err = in->message->type == MESSAGE_REPLY ? copy_answer(in, answer, why)
+                                                       : message_frames_check(in->message, in->frames_count, why);
+    if (err == ERR_OK && in->message->type == MESSAGE_INFERRED)
+        err = copy_inferred(in, answer, why);
+    if (err != ERR_OK)
+        answer_free(answer);
+    return err;
+}
+
 enum err connection_collect(struct motley *connection, uint64_t deadline_us, struct answer *answer,
                             struct why *why)
 {
@@ -206,8 +262,9 @@ enum err connection_collect(struct motley *connection, uint64_t deadline_us, str
                        connection->url);
     if (!receive(connection, deadline_us, &in, &err, why))
         return err;
-    if (in.message && in.message->type == MESSAGE_REPLY && dialogue_allows(DIALOGUE_ASKING, MESSAGE_REPLY))
-        return copy_answer(&in, answer, why);
+    if (in.message && in.message->type != MESSAGE_REFUSED &&
+        dialogue_allows(DIALOGUE_ASKING, in.message->type))
+        return copy_any(&in, answer, why);
     if (in.message && in.message->type == MESSAGE_REFUSED)
         err = why_set(why, ERR_REFUSED, "the coordinator at %s refused: %.300s", connection->url,
                       in.message->refused.text);
@@ -221,6 +278,9 @@ enum err connection_collect(struct motley *connection, uint64_t deadline_us, str
 void answer_free(struct answer *answer)
 {
     free(answer->payload);
+    for (uint32_t k = 0; answer->inferred && k < answer->inferred->outputs_count; k++)
+        free(answer->inferred->rows[k]);
+    free(answer->inferred);
     memset(answer, 0, sizeof *answer);
 }
 

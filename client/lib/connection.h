@@ -17,6 +17,7 @@
 #include <stdbool.h>
 
 struct wire;
+struct wire_frame;
 
 struct motley {
     void *context;     /* ZeroMQ's */
@@ -28,12 +29,23 @@ struct motley {
     bool same_host;     /* it can read our files */
     struct kept_output
         *kept; /* outputs that motley_wait must fetch, because the coordinator cannot write them here */
+    struct known_model *known; /* infer.c's: the model file last used, uploaded; NULL = none */
 };
 
 struct kept_output {
     int64_t job;
     char *output;
     struct kept_output *next;
+};
+
+/* What INFERRED said; the specs have no names. */
+struct inferred {
+    uint64_t total_us, queue_us, run_us, load_us;
+    uint32_t chunks, outputs_count;
+    char worker[NAME_MAX_BYTES], device[NAME_MAX_BYTES];
+    struct tensor_spec specs[OUTPUTS_MAX];
+    void *rows[OUTPUTS_MAX];
+    size_t bytes[OUTPUTS_MAX];
 };
 
 /* The answer to one request. payload is malloc'ed and zero-terminated, NULL if there was none. */
@@ -44,6 +56,7 @@ struct answer {
     char text[WHY_MAX];
     char *payload;
     size_t payload_size;
+    struct inferred *inferred; /* of an INFER that was answered, else NULL */
 };
 
 /* Connect and greet, until deadline_us (monotonic). ERR_UNREACHABLE, or ERR_REFUSED with the coordinator's
@@ -55,6 +68,11 @@ void connection_close(struct motley *connection);
  * which is copied. ERR_USAGE or ERR_LIMIT when a user's words do not fit into the message. */
 MUST_USE enum err connection_post(struct motley *connection, struct message *message, const void *payload,
                                   size_t size, uint64_t *request, struct why *why);
+
+/* The same with any number of payload frames. */
+MUST_USE enum err connection_post_frames(struct motley *connection, struct message *message,
+                                         const struct wire_frame *frames, uint32_t count, uint64_t *request,
+                                         struct why *why);
 
 /* The next reply to any request. ERR_TIMEOUT when none came before the deadline: the connection stays open.
  */

@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "connection.h"
+#include "infer.h"
 #include "submit.h"
 #include "upload.h"
 
@@ -69,6 +70,7 @@ void motley_close(motley **connection)
     connection_close(it);
     if (it->context)
         zmq_ctx_term(it->context);
+    infer_forget(it);
     while (it->kept) {
         struct kept_output *next = it->kept->next;
         free(it->kept->output);
@@ -102,6 +104,20 @@ int motley_cancel(motley *connection, const char *which, struct motley_error *er
     struct message cancel = { .type = MESSAGE_CANCEL };
     cancel.cancel.which = which;
     enum err err = connection_insist(connection, &cancel, &answer, &why);
+    int count = err == ERR_OK ? (int)answer.number : -1;
+    answer_free(&answer);
+    motley_error_set(error, err, &why);
+    return count;
+}
+
+int motley_drain(motley *connection, const char *which, int resume, struct motley_error *error)
+{
+    struct why why = { "" };
+    struct answer answer = { 0 };
+    struct message drain = { .type = MESSAGE_DRAIN };
+    drain.drain.which = which;
+    drain.drain.resume = resume != 0;
+    enum err err = connection_insist(connection, &drain, &answer, &why);
     int count = err == ERR_OK ? (int)answer.number : -1;
     answer_free(&answer);
     motley_error_set(error, err, &why);

@@ -80,16 +80,28 @@ struct motley_submit {
     int priority;             /* larger first */
     uint32_t batch;           /* samples per batch, 0 = learned */
     const char *max_failures; /* "N" or "P%"; NULL = 5% */
+    const char *require;      /* an expression that a device must satisfy; NULL = any will do */
+    const char *prefer;       /* one that it had better satisfy */
+    const char *tenant;       /* whose job it is; NULL = default */
+    const char *objective;    /* fastest (or NULL), cheapest, greenest */
+    double deadline_seconds;  /* after it was accepted; 0 = none */
+    double verify_share;      /* of the samples, 0..1: run again on another class of device */
 };
 #define MOTLEY_SUBMIT_INIT                                                                                   \
     {                                                                                                        \
-        sizeof(struct motley_submit), NULL, NULL, 0, NULL, NULL, 0, 0, NULL                                  \
+        sizeof(struct motley_submit), NULL, NULL, 0, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, 0.0,    \
+            0.0                                                                                              \
     }
 
 /* Check everything that can be checked before the job runs (files, shapes, types, the output's folder),
  * upload what must be uploaded, submit. The job's number, or -1. When it returns, the job is durable. */
 MOTLEY_API int64_t motley_submit(motley *connection, const struct motley_submit *submit,
                                  struct motley_error *error);
+
+/* What would become of it, as JSON: the forecast, and which devices would take part. Nothing is uploaded,
+ * nothing is submitted. Yours to free(). NULL on failure. */
+MOTLEY_API char *motley_dry_run(motley *connection, const struct motley_submit *submit,
+                                struct motley_error *error);
 
 /* Called about ten times a second while waiting with the job's progress as JSON (borrowed). Return non-zero
  * to stop waiting. */
@@ -101,19 +113,72 @@ typedef int motley_progress(void *context, const char *status_json);
 MOTLEY_API int motley_wait(motley *connection, int64_t job, double timeout_seconds, motley_progress *progress,
                            void *context, struct motley_error *error);
 
-/* A view as JSON: what = status, jobs, job, report, workers, worker, models, model, events; which = a job
- * selection, a worker or a model, or NULL. Yours to free(). NULL on failure. */
+/* A view as JSON: what = status, jobs, job, report, explain, workers, worker, worker-explain, models, model,
+ * events; which = a job selection, a worker or a model, or NULL. Yours to free(). NULL on failure. */
 MOTLEY_API char *motley_view(motley *connection, const char *what, const char *which,
                              struct motley_error *error);
 
 /* Cancel the selected jobs (number, name, last, all, 3-7). How many were cancelled, or -1. */
 MOTLEY_API int motley_cancel(motley *connection, const char *which, struct motley_error *error);
 
+/* A worker (name, id, or all) gets no new work until it is resumed, or (resume) takes part again. How many
+ * workers that changed, or -1. */
+MOTLEY_API int motley_drain(motley *connection, const char *which, int resume, struct motley_error *error);
+
 /* Write a job's answer to output (path rules as in submit): of a job that is done, or that failed only
  * because its output could not be written ("answer": true in its view). It is the job's own answer, whatever
  * stands at the path that was given when it was submitted. */
 MOTLEY_API int motley_results(motley *connection, int64_t job, const char *output,
                               struct motley_error *error);
+
+/* An array of samples: the first of its dimensions counts them. In C order, numbers as this host has them. */
+struct motley_tensor {
+    const char *name;     /* the model's name for it; NULL or "" where the model has but one */
+    const char *datatype; /* as in the Open Inference Protocol: BOOL, INT8 ... UINT64, FP16, FP32, FP64 */
+    int64_t dims[9];
+    uint32_t dims_count; /* >= 1 */
+    const void *data;
+    size_t bytes;
+};
+
+struct motley_infer {
+    size_t size; /* sizeof this struct */
+    const char *model; /* as in motley_submit */
+    const char *input; /* a file as in motley_submit, or NULL: */
+    const struct motley_tensor *inputs; /* arrays in memory, borrowed until the return */
+    size_t inputs_count;
+    uint64_t samples;        /* for "synthetic" */
+    double deadline_seconds; /* the answer is of use for so long: refused at once if it cannot come in time, and
+                                dropped then; 0 = none */
+    double timeout_seconds;  /* give up after; 0 = a minute */
+};
+#define MOTLEY_INFER_INIT                                                                                    \
+    {                                                                                                        \
+        sizeof(struct motley_infer), NULL, NULL, NULL, 0, 0, 0.0, 0.0                                        \
+    }
+
+struct motley_answer {
+    uint64_t samples;
+    size_t outputs_count;
+    const struct motley_tensor *outputs; /* in the model's order */
+    const char *ids; /* of a .jsonl input that has them: JSON strings, one a line and sample; else NULL */
+    double total_ms; /* from asking to the answer, of which: */
+    double queue_ms, run_ms, network_ms; /* before it ran (load_ms included), running, and on the way */
+    double load_ms;                      /* waited for the model to be loaded; 0 = it was */
+    uint32_t chunks;                     /* parts it was run in; the times are those of the last */
+    const char *worker, *device;         /* that answered last */
+};
+
+/* Ask for the answers to a few samples now: one online request, run before all jobs. All input and all output
+ * is one message each (64 MiB an array); larger is for motley_submit. Nothing of it is kept: when the
+ * coordinator restarts meanwhile it is asked again, until the time is over. The answer is yours, to be freed with
+ * motley_answer_free, and does not depend on the connection. NULL on failure: MOTLEY_TIMEOUT when the deadline
+ * or the time-out passed or cannot be kept, MOTLEY_FAILED when the model failed or too many ask at once ("busy":
+ * try again). A model file is checked and uploaded at its first use on a connection. Several requests at once
+ * need several connections. */
+MOTLEY_API struct motley_answer *motley_infer(motley *connection, const struct motley_infer *infer,
+                                              struct motley_error *error);
+MOTLEY_API void motley_answer_free(struct motley_answer **answer); /* sets the pointer to NULL */
 
 /* Register a model file under name (and version, NULL = "1"): letters, digits, '.', '_' and '-'. */
 MOTLEY_API int motley_model_add(motley *connection, const char *file, const char *name, const char *version,

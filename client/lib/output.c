@@ -127,7 +127,7 @@ static enum err try_folder(const char *folder, const char *path, struct why *why
 
 static void parent_of(const char *path, char parent[PATH_MAX_BYTES])
 {
-    snprintf(parent, PATH_MAX_BYTES, "%s", path);
+    snprintf(parent, PATH_MAX_BYTES, "%.*s", PATH_MAX_BYTES - 1, path);
     char *slash = strrchr(parent, '/');
     if (slash)
         slash[slash == parent ? 1 : 0] = 0;

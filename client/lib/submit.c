@@ -125,7 +125,36 @@ struct submission {
     struct message_tensor outputs[OUTPUTS_MAX];
     uint64_t max_failures;
     double max_failures_share;
+    uint64_t deadline_us;
+    uint32_t objective, verify_ppm;
+    bool dry_run;
 };
+
+static enum err find_objective(const char *text, uint32_t *objective, struct why *why)
+{
+    static const char *const names[] = { "fastest", "cheapest", "greenest" };
+    *objective = SUBMIT_FASTEST;
+    for (uint32_t i = 0; text && i < 3; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *objective = i;
+            return ERR_OK;
+        }
+    return text ? why_set(why, ERR_USAGE, "--objective %.60s: give fastest, cheapest or greenest", text)
+                : ERR_OK;
+}
+
+static enum err check_wishes(struct submission *s, struct why *why)
+{
+    const struct motley_submit *asked = &s->asked;
+    double deadline_us = asked->deadline_seconds * 1e6;
+    if (!(deadline_us >= 0) || deadline_us > (double)TIME_US_MAX)
+        return why_set(why, ERR_USAGE, "--deadline: give a time from now, at most 35 years");
+    if (!(asked->verify_share >= 0 && asked->verify_share <= 1))
+        return why_set(why, ERR_USAGE, "--verify: give a share of the samples, 0%% to 100%%");
+    s->deadline_us = deadline_us > 0 && deadline_us < 1 ? 1 : (uint64_t)deadline_us;
+    s->verify_ppm = (uint32_t)(asked->verify_share * 1e6 + 0.5);
+    return find_objective(asked->objective, &s->objective, why);
+}
 
 static enum err check_options(struct submission *s, struct why *why)
 {
@@ -135,7 +164,9 @@ static enum err check_options(struct submission *s, struct why *why)
     if (signature->batch_fixed && s->asked.batch && s->asked.batch != signature->batch_fixed)
         return why_set(why, ERR_USAGE, "--batch %u: this model takes batches of %u; leave --batch away",
                        s->asked.batch, signature->batch_fixed);
-    return submit_parse_failures(s->asked.max_failures, &s->max_failures, &s->max_failures_share, why);
+    enum err err = check_wishes(s, why);
+    return err ? err
+               : submit_parse_failures(s->asked.max_failures, &s->max_failures, &s->max_failures_share, why);
 }
 
 static enum err open_input(struct submission *s, struct why *why)
@@ -173,6 +204,8 @@ static enum err send_input(struct submission *s, uint32_t k, struct why *why)
     }
     input->source.file_bytes = bytes;
     input->blob = s->blobs[k];
+    if (s->dry_run)
+        return ERR_OK;
     return upload_bytes(s->connection, array->fd, array->offset, bytes, s->asked.input, s->blobs[k], why);
 }
 
@@ -181,10 +214,11 @@ static enum err send_blobs(struct submission *s, struct why *why)
     enum err err = ERR_OK;
     uint64_t size;
     if (s->model.path[0])
-        err = upload_file(s->connection, s->model.path, s->model.blob, &size, why);
+        err = s->dry_run ? upload_digest(s->model.path, s->model.blob, why)
+                         : upload_file(s->connection, s->model.path, s->model.blob, &size, why);
     for (uint32_t k = 0; err == ERR_OK && k < s->input.count; k++)
         err = send_input(s, k, why);
-    if (err == ERR_OK && s->input.names_fd >= 0)
+    if (err == ERR_OK && s->input.names_fd >= 0 && !s->dry_run)
         err =
             upload_bytes(s->connection, s->input.names_fd, 0, s->input.names_bytes, "the ids", s->names, why);
     return err;
@@ -198,12 +232,12 @@ static void default_name(const char *model, char *name, size_t max)
     snprintf(name, max, "%.*s", (int)(dot && dot > from ? (size_t)(dot - from) : strlen(from)), from);
 }
 
-static enum err send_submit(struct submission *s, uint64_t *job, struct why *why)
+/* answer: the job's number, or a dry run's JSON. */
+static enum err send_submit(struct submission *s, struct answer *answer, struct why *why)
 {
     char name[NAME_MAX_BYTES];
     struct message message = { .type = MESSAGE_SUBMIT };
     struct message_submit *submit = &message.submit;
-    struct answer answer;
     default_name(s->asked.model, name, sizeof name);
     submit->uuid = s->uuid;
     submit->name = s->asked.name ? s->asked.name : name;
@@ -223,12 +257,14 @@ static enum err send_submit(struct submission *s, uint64_t *job, struct why *why
     submit->batch = s->asked.batch;
     submit->max_failures = s->max_failures;
     submit->max_failures_share = s->max_failures_share;
-    enum err err = connection_insist(s->connection, &message, &answer, why);
-    if (err != ERR_OK)
-        return err;
-    *job = answer.number;
-    answer_free(&answer);
-    return ERR_OK;
+    submit->require = s->asked.require;
+    submit->prefer = s->asked.prefer;
+    submit->tenant = s->asked.tenant;
+    submit->deadline_us = s->deadline_us;
+    submit->objective = s->objective;
+    submit->verify_ppm = s->verify_ppm;
+    submit->dry_run = s->dry_run;
+    return connection_insist(s->connection, &message, answer, why);
 }
 
 /* The coordinator cannot write here: motley_wait on this connection will. */
@@ -259,7 +295,7 @@ static enum err check_output(const struct submission *s, struct why *why)
     return err == ERR_OK ? output_check_room(&s->plan, &s->model.signature, s->samples, why) : err;
 }
 
-static enum err submit_all(struct submission *s, uint64_t *job, struct why *why)
+static enum err submit_all(struct submission *s, struct answer *answer, struct why *why)
 {
     enum err err = submit_find_model(s->connection, s->asked.model, &s->model, why);
     if (err == ERR_OK)
@@ -277,31 +313,60 @@ static enum err submit_all(struct submission *s, uint64_t *job, struct why *why)
     uuid_generate(s->uuid);
     for (uint32_t k = 0; k < s->model.signature.outputs_count; k++)
         message_tensor_from_spec(&s->model.signature.outputs[k], &s->outputs[k]);
-    err = send_submit(s, job, why);
-    return err == ERR_OK ? keep_output(s, *job, why) : err;
+    err = send_submit(s, answer, why);
+    return err == ERR_OK && !s->dry_run ? keep_output(s, answer->number, why) : err;
 }
 
-int64_t motley_submit(motley *connection, const struct motley_submit *submit, struct motley_error *error)
+static enum err begin(struct submission *s, motley *connection, const struct motley_submit *asked,
+                      struct why *why)
+{
+    s->connection = connection;
+    s->input.names_fd = -1;
+    for (size_t k = 0; k < INPUTS_MAX; k++)
+        s->input.arrays[k].fd = -1;
+    if (!asked || asked->size < sizeof asked->size || asked->size > sizeof *asked)
+        return why_set(why, ERR_USAGE,
+                       "motley_submit: begin with MOTLEY_SUBMIT_INIT of this version's motley.h");
+    memcpy(&s->asked, asked, asked->size);
+    return s->asked.model && *s->asked.model ? ERR_OK : why_set(why, ERR_USAGE, "--model is missing");
+}
+
+static enum err submit(motley *connection, const struct motley_submit *asked, bool dry_run,
+                       struct answer *answer, struct motley_error *error)
 {
     struct why why = { "" };
-    uint64_t job = 0;
     struct submission *s = calloc(1, sizeof *s);
-    enum err err = s ? ERR_OK : why_set(&why, ERR_MEMORY, "no memory to submit a job");
-    if (err == ERR_OK && (!submit || submit->size < sizeof s->asked.size || submit->size > sizeof s->asked))
-        err = why_set(&why, ERR_USAGE,
-                      "motley_submit: begin with MOTLEY_SUBMIT_INIT of this version's motley.h");
-    if (err == ERR_OK) {
-        s->connection = connection;
-        s->input.names_fd = -1;
-        for (size_t k = 0; k < INPUTS_MAX; k++)
-            s->input.arrays[k].fd = -1;
-        memcpy(&s->asked, submit, submit->size);
-        err = s->asked.model && *s->asked.model ? submit_all(s, &job, &why)
-                                                : why_set(&why, ERR_USAGE, "--model is missing");
+    if (!s) {
+        motley_error_set(error, why_set(&why, ERR_MEMORY, "no memory to submit a job"), &why);
+        return ERR_MEMORY;
     }
-    if (s)
-        input_close(&s->input);
+    s->dry_run = dry_run;
+    enum err err = begin(s, connection, asked, &why);
+    if (err == ERR_OK)
+        err = submit_all(s, answer, &why);
+    if (err == ERR_OK && dry_run && !answer->payload)
+        err = why_set(&why, ERR_FORMAT, "the coordinator answered with nothing");
+    input_close(&s->input);
     free(s);
     motley_error_set(error, err, &why);
-    return err == ERR_OK ? (int64_t)job : -1;
+    return err;
+}
+
+int64_t motley_submit(motley *connection, const struct motley_submit *asked, struct motley_error *error)
+{
+    struct answer answer = { 0 };
+    enum err err = submit(connection, asked, false, &answer, error);
+    int64_t job = err == ERR_OK ? (int64_t)answer.number : -1;
+    answer_free(&answer);
+    return job;
+}
+
+char *motley_dry_run(motley *connection, const struct motley_submit *asked, struct motley_error *error)
+{
+    struct answer answer = { 0 };
+    enum err err = submit(connection, asked, true, &answer, error);
+    if (err == ERR_OK)
+        return answer.payload;
+    answer_free(&answer);
+    return NULL;
 }

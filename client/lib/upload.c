@@ -115,19 +115,44 @@ enum err upload_bytes(struct motley *connection, int fd, uint64_t offset, uint64
     return err;
 }
 
+static enum err open_file(const char *path, int *fd, uint64_t *size, struct why *why)
+{
+    struct stat status;
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    *size = 0;
+    if (*fd < 0)
+        return why_set_errno(why, ERR_FILE, "%s: cannot be opened", path);
+    if (fstat(*fd, &status) == 0 && S_ISREG(status.st_mode)) {
+        *size = (uint64_t)status.st_size;
+        return ERR_OK;
+    }
+    close(*fd);
+    return why_set(why, ERR_FILE, "%s: is not a plain file", path);
+}
+
+enum err upload_digest(const char *path, uint8_t digest[SHA256_BYTES], struct why *why)
+{
+    int fd;
+    struct upload upload = { .name = path, .digest = digest };
+    enum err err = open_file(path, &fd, &upload.size, why);
+    if (err != ERR_OK)
+        return err;
+    upload.fd = fd;
+    upload.piece = malloc(UPLOAD_PIECE);
+    err = upload.piece ? hash(&upload, digest, why) : why_set(why, ERR_MEMORY, "no memory to read %s", path);
+    free(upload.piece);
+    close(fd);
+    return err;
+}
+
 enum err upload_file(struct motley *connection, const char *path, uint8_t digest[SHA256_BYTES],
                      uint64_t *size, struct why *why)
 {
-    struct stat status;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return why_set_errno(why, ERR_FILE, "%s: cannot be opened", path);
-    enum err err = ERR_OK;
-    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
-        err = why_set(why, ERR_FILE, "%s: is not a plain file", path);
-    *size = err == ERR_OK ? (uint64_t)status.st_size : 0;
-    if (err == ERR_OK)
-        err = upload_bytes(connection, fd, 0, *size, path, digest, why);
+    int fd;
+    enum err err = open_file(path, &fd, size, why);
+    if (err != ERR_OK)
+        return err;
+    err = upload_bytes(connection, fd, 0, *size, path, digest, why);
     close(fd);
     return err;
 }

@@ -14,6 +14,9 @@ enum { UPLOAD_PIECE = 1 << 20, UPLOAD_FLIGHT = 4 };
 MUST_USE enum err upload_bytes(struct motley *connection, int fd, uint64_t offset, uint64_t size,
                                const char *name, uint8_t digest[SHA256_BYTES], struct why *why);
 
+/* The digest alone of a whole file. */
+MUST_USE enum err upload_digest(const char *path, uint8_t digest[SHA256_BYTES], struct why *why);
+
 /* A whole file. */
 MUST_USE enum err upload_file(struct motley *connection, const char *path, uint8_t digest[SHA256_BYTES],
                               uint64_t *size, struct why *why);

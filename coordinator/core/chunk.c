@@ -11,18 +11,21 @@ void chunk_grant(struct sched *sched, struct slot_model *model, struct job *job,
 {
     struct slot *slot = model->slot;
     struct policy_slot view = slot_policy(slot, model, sched->now_us);
-    uint32_t runs = policy_padded(&view, count);
+    uint32_t padded = policy_padded(&view, count), runs = padded ? padded : count;
+    double cost = job_cost(job, first, count) * runs / count;
     struct lease lease = { .job = job->id,
                            .first = first,
                            .count = count,
-                           .runs = runs ? runs : count,
+                           .runs = runs,
+                           .cost = cost,
                            .smallest = slot_model_smallest(model),
                            .model = model->model,
                            .term = sched->term,
                            .attempt = ++sched->attempt,
                            .leased_us = sched->now_us,
                            .tenant = job->tenant,
-                           .charged_us = curve_time_us(&model->curve, runs ? runs : count) };
+                           .alone = slot->leases_count == 0,
+                           .charged_us = curve_time_us(&model->curve, cost) };
     sched->queues.tenants[job->tenant].slots_held += !state_holds(slot, job->tenant);
     slot_lease_push(slot, &lease);
     slot->latest = model;
@@ -65,14 +68,14 @@ static uint64_t fitness(uint64_t length, uint32_t most)
     return length * 2 >= most ? (UINT64_MAX >> 1) + length : length;
 }
 
-static bool take(struct job *job, uint32_t most, uint64_t *first, uint32_t *count)
+static bool take(struct job *job, uint32_t most, uint32_t limit, uint64_t *first, uint32_t *count)
 {
     uint64_t from = 0, low, high, best = 0;
     for (int seen = 0; seen < RUNS && ranges_next(&job->ready, from, &low, &high); seen++) {
         if (fitness(high - low, most) > best) {
             best = fitness(high - low, most);
             *first = low;
-            *count = high - low < most ? (uint32_t)(high - low) : most;
+            *count = job_count_within(job, low, most, high - low < limit ? (uint32_t)(high - low) : limit);
         }
         from = high;
     }
@@ -85,7 +88,8 @@ bool chunk_grant_ready(struct sched *sched, struct slot_model *model, struct job
 {
     uint64_t first;
     uint32_t count;
-    if (!take(job, most, &first, &count))
+    uint32_t limit = job->cost_before ? model->batch_cap : most;
+    if (!take(job, most, limit, &first, &count))
         return false;
     chunk_grant(sched, model, job, first, count);
     return true;
@@ -127,10 +131,10 @@ static bool give_ready(struct sched *sched, struct slot_model *model, struct job
     if (!curve_known(&model->curve))
         return chunk_grant_ready(sched, model, job, policy_best_batch(&view, &limits));
     double finish_us =
-        fill_finish_us(state_fill(sched, job), (double)sched->now_us, (double)job->ready.samples);
-    uint32_t most = policy_chunk(&view, &limits, job->ready.samples, finish_us);
+        fill_finish_us(state_fill(sched, job), (double)sched->now_us, (double)job_ready_units(job));
+    uint32_t most = policy_chunk(&view, &limits, job_ready_units(job), finish_us);
     if (most < policy_best_batch(&view, &limits))
-        most = policy_chunk(&view, &limits, job->ready.samples, endgame_finish_us(sched, job, finish_us));
+        most = policy_chunk(&view, &limits, job_ready_units(job), endgame_finish_us(sched, job, finish_us));
     if (most == 0)
         most = waited(sched, job, &view, &limits);
     return most > 0 && chunk_grant_ready(sched, model, job, most);

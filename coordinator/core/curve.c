@@ -136,29 +136,29 @@ static void forget(struct curve *curve)
     curve->wbt *= FORGET;
 }
 
-void curve_observe(struct curve *curve, uint64_t b, double t_us)
+void curve_observe(struct curve *curve, double b, double t_us)
 {
-    if (b == 0 || !(t_us >= 0) || t_us > TIME_MAX_US)
+    if (!(b > 0) || !(t_us >= 0) || t_us > TIME_MAX_US)
         return;
     t_us = larger(t_us, TIME_MIN_US);
     if (curve->batches == 0)
-        begin(curve, (double)b, t_us);
+        begin(curve, b, t_us);
     double weight = curve->batches == 0 ? FIRST_WEIGHT : 1.0;
     if (curve->prior || (curve->batches >= YOUNG_BATCHES && b <= 2 * curve->batch_tried))
-        weight *= follow(curve, t_us / (curve->alpha_us + curve->beta_us * (double)b));
+        weight *= follow(curve, t_us / (curve->alpha_us + curve->beta_us * b));
     forget(curve);
-    add(curve, (double)b, t_us / curve->scale, weight);
+    add(curve, b, t_us / curve->scale, weight);
     fit(curve);
     curve->batches++;
     curve->batch_tried = b > curve->batch_tried ? b : curve->batch_tried;
     ENSURE(curve->beta_us > 0 && curve->alpha_us >= 0 && curve->scale > 0);
 }
 
-double curve_time_us(const struct curve *curve, uint64_t b)
+double curve_time_us(const struct curve *curve, double b)
 {
-    return curve->scale * (curve->alpha_us + curve->beta_us * (double)b);
+    return curve->scale * (curve->alpha_us + curve->beta_us * b);
 }
 
-double curve_rate(const struct curve *curve, uint64_t b) { return (double)b / curve_time_us(curve, b); }
+double curve_rate(const struct curve *curve, double b) { return b / curve_time_us(curve, b); }
 
 bool curve_known(const struct curve *curve) { return curve->prior || curve->batches > 0; }

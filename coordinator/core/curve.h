@@ -17,7 +17,7 @@ struct curve {
     double scale;               /* present speed: a batch takes scale * (alpha + beta * b) */
     double error;               /* smoothed relative error of the predictions, 0.5 until anything is known */
     uint64_t batches;           /* observed */
-    uint64_t batch_tried;       /* the largest batch that ran */
+    double batch_tried;         /* the largest batch that ran */
     bool prior;                 /* alpha and beta came from outside and nothing contradicts them yet */
     double w, wb, wt, wbb, wbt; /* weighted sums of 1, b, t, b*b, b*t; t at scale 1 */
     double up, down;            /* CUSUM of slower and of faster than predicted, in standard deviations */
@@ -28,14 +28,14 @@ struct curve {
 /* alpha and beta both 0 (or absurd) = nothing known: then one sample is guessed to take 10 ms. */
 void curve_init(struct curve *curve, double alpha_us, double beta_us);
 
-/* A batch of b >= 1 samples (as run, padding included) took t_us. */
-void curve_observe(struct curve *curve, uint64_t b, double t_us);
+/* A batch of b samples (as run, padding included; in mean samples where they cost differently) took t_us. */
+void curve_observe(struct curve *curve, double b, double t_us);
 
 /* A prior that arrives later (measured at load); ignored once batches were observed. */
 void curve_suggest(struct curve *curve, double alpha_us, double beta_us);
 
-double curve_time_us(const struct curve *curve, uint64_t b);
-double curve_rate(const struct curve *curve, uint64_t b); /* samples per microsecond in batches of b */
-bool curve_known(const struct curve *curve);              /* has a prior or at least one observation */
+double curve_time_us(const struct curve *curve, double b);
+double curve_rate(const struct curve *curve, double b); /* samples per microsecond in batches of b */
+bool curve_known(const struct curve *curve);            /* has a prior or at least one observation */
 
 #endif

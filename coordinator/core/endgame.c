@@ -99,7 +99,7 @@ double endgame_finish_us(const struct sched *sched, const struct job *job, doubl
         return fluid_us;
     struct party party;
     gather(sched, job, &party);
-    return level_us(&party, fluid_us, job->ready.samples);
+    return level_us(&party, fluid_us, job_ready_units(job));
 }
 
 /* ---- recall ---- */
@@ -112,7 +112,7 @@ static double without_us(const struct sched *sched, const struct job *job, struc
     struct fill *fill = state_fill(sched, job);
     const struct slot_model *model = victim->owner;
     double before_us = victim->start_us, rate = victim->rate, now = (double)sched->now_us;
-    samples += job->ready.samples;
+    samples += job_ready_units(job);
     fill_set(fill, victim, start_us, rate);
     double fluid_us = fill_finish_us(fill, now + RECALL_TRIP_US, (double)samples);
     fill_set(fill, victim, before_us, rate);

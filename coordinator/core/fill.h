@@ -7,31 +7,34 @@
  *
  * The slots of one model are kept in a tree ordered by start, each subtree with the sums of rate and of rate
  * * start, so that T is found by one descent: O(log slots). Slots with start_i >= T would only delay the end:
- * they sit out. */
+ * they sit out.
+ *
+ * The tree is made for caches: its nodes are arrays. A slot begins a new leaf, and perhaps a new node on the
+ * levels above it, if its id says so (a skip list in blocks; Golovin, "The B-skip-list", 2010), so equal
+ * contents give equal trees and equal sums on every machine, whatever happened before. Sums are recomputed
+ * from a node's entries, never carried by difference, so they do not drift. */
 #ifndef FILL_H
 #define FILL_H
-
-#include "treap.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct fill_slot {
-    struct treap_node node;
-    uint64_t id;           /* tie-break, unique in a fill */
-    double start_us, rate; /* own; change them through fill_set only */
-    double sum_rate, sum_rate_start;
-    uint64_t sum_count;
-    bool present;
+    uint32_t id;  /* tie-break, unique in a fill */
+    bool present; /* own, as the next two; change them through fill_set and fill_remove only */
+    double start_us, rate;
     void *owner; /* the caller's */
 };
 
 struct fill {
-    struct treap_node *root;
+    struct fill_node *root; /* NULL until a slot came */
+    uint32_t height;        /* levels above the leaves */
     uint64_t count;
 };
 
+/* Filled with zeros is an empty one, too. Slots live at their owners; running out of memory aborts. */
 void fill_init(struct fill *fill);
+void fill_fini(struct fill *fill); /* looks at no slot: they may be gone */
 
 /* Put slot in, or move it. rate > 0 and finite. */
 void fill_set(struct fill *fill, struct fill_slot *slot, double start_us, double rate);

@@ -20,6 +20,60 @@ static void set_variants(struct job *job, const struct sched_event *event)
         job->formats |= job->variants[i].formats;
 }
 
+/* ---- costs ---- */
+
+/* Costs that are not one for each sample are ignored: the loop has checked them. */
+static bool set_costs(struct job *job, const struct sched_event *event)
+{
+    double sum = 0;
+    if (event->add.costs_count == 0 || event->add.costs_count != job->samples ||
+        job->samples > SCHED_COSTS_MAX)
+        return true;
+    job->cost_before = calloc(job->samples + 1, sizeof *job->cost_before);
+    if (!job->cost_before)
+        return false;
+    for (uint64_t i = 0; i < job->samples; i++)
+        sum += event->add.costs[i] > 0 ? event->add.costs[i] : 1;
+    double unit = sum / (double)job->samples;
+    for (uint64_t i = 0; i < job->samples; i++)
+        job->cost_before[i + 1] =
+            job->cost_before[i] + (event->add.costs[i] > 0 ? event->add.costs[i] : 1) / unit;
+    return true;
+}
+
+double job_cost(const struct job *job, uint64_t first, uint64_t count)
+{
+    return job->cost_before ? job->cost_before[first + count] - job->cost_before[first] : (double)count;
+}
+
+uint64_t job_ready_units(const struct job *job)
+{
+    if (!job->cost_before)
+        return job->ready.samples;
+    double cost = 0;
+    uint64_t from = 0, low, high;
+    for (; ranges_next(&job->ready, from, &low, &high); from = high)
+        cost += job_cost(job, low, high - low);
+    return job->ready.samples > 0 ? (uint64_t)cost + 1 : 0;
+}
+
+uint32_t job_count_within(const struct job *job, uint64_t first, uint32_t most, uint32_t limit)
+{
+    uint64_t left = job->samples - first;
+    limit = left < limit ? (uint32_t)left : limit;
+    if (!job->cost_before)
+        return most < limit ? most : limit;
+    uint32_t low = 1, high = limit;
+    while (low < high) {
+        uint32_t middle = low + (high - low + 1) / 2;
+        if (job_cost(job, first, middle) <= most * (1 + 1e-9))
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return low;
+}
+
 struct job *job_new(const struct sched_event *event, uint64_t now_us)
 {
     struct job *job = calloc(1, sizeof *job);
@@ -43,6 +97,8 @@ struct job *job_new(const struct sched_event *event, uint64_t now_us)
     ranges_init(&job->doubled);
     histogram_init(&job->latency);
     ranges_add(&job->ready, 0, job->samples);
+    if (!set_costs(job, event))
+        job_free(&job);
     return job;
 }
 
@@ -60,6 +116,7 @@ void job_free(struct job **job_p)
     }
     free(job->tallies);
     free(job->suspects);
+    free(job->cost_before);
     free(job->checks);
     free(job);
     *job_p = NULL;

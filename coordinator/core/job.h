@@ -49,6 +49,7 @@ struct job {
     uint64_t failures_max;
     enum sched_job_state state;
     struct ranges ready, claimed;
+    double *cost_before;   /* of each sample, and of all; the mean sample costs 1; NULL = every one does */
     uint64_t done, failed; /* durable */
     bool inherited;        /* some of them settled under an earlier coordinator */
     uint64_t settling;     /* claimed, not durable yet */
@@ -95,6 +96,12 @@ void job_check_choose(struct job *job, uint64_t first, uint64_t count, uint32_t 
 void job_check_push(struct job *job, const struct check *check);
 /* Take one that this class may run, at most most samples of it. */
 bool job_check_take(struct job *job, uint32_t class, uint32_t most, struct check *check);
+
+/* What samples cost in mean samples: their number, where all cost the same. */
+double job_cost(const struct job *job, uint64_t first, uint64_t count);
+uint64_t job_ready_units(const struct job *job); /* of the ready ones, rounded up */
+/* How many samples from first on cost at most as much as `most` mean ones: at least 1, at most limit. */
+uint32_t job_count_within(const struct job *job, uint64_t first, uint32_t most, uint32_t limit);
 
 /* Take up to count samples from the front of ready; false if there is nothing. */
 bool job_take(struct job *job, uint32_t count, uint64_t *first, uint32_t *taken);

@@ -6,6 +6,8 @@
 static const int JOBS_LOOKED_AT = 64;
 static const double KEEP_LOADS = 10.0; /* a model used within so many of its load times is not sent away */
 static const double KEEP_US = 2e6;
+static const double LOAD_STRETCH = 1.5, LOAD_MOMENT_US = 50000;
+static const uint64_t LOAD_PATIENCE_US = 60000000; /* others are asked when a load is not answered by then */
 
 static bool loading_something(const struct slot *slot)
 {
@@ -20,14 +22,19 @@ static double load_us(const struct slot_model *model)
     return model->load_us > 0 ? (double)model->load_us : model->slot->info.load_us;
 }
 
+static bool has_or_will(const struct sched *sched, const struct slot_model *model)
+{
+    return model->state == SLOT_MODEL_READY ||
+           (model->state == SLOT_MODEL_LOADING && sched->now_us < model->load_began_us + LOAD_PATIENCE_US);
+}
+
 /* Does somebody have the job's model, or will soon, whose class is another than this one? */
 static bool other_class_has_it(const struct sched *sched, const struct job *job, uint32_t class)
 {
     for (uint32_t i = 0; i < sched->slots_count; i++) {
         const struct slot *slot = sched->slots[i];
         const struct member *member = slot->info.class != class ? slot_member(slot, job->pool) : NULL;
-        if (member && slot_serves(slot) &&
-            (member->model->state == SLOT_MODEL_READY || member->model->state == SLOT_MODEL_LOADING))
+        if (member && slot_serves(slot) && has_or_will(sched, member->model))
             return true;
     }
     return false;
@@ -142,6 +149,29 @@ static bool room_if_dry(const struct sched *sched, const struct slot *slot, cons
 
 /* ---- loads ---- */
 
+/* Nobody said how long: for a moment it may be here at once, as a model that stands is. */
+static bool late(const struct sched *sched, const struct slot_model *model)
+{
+    double expected = load_us(model), since = (double)(sched->now_us - model->load_began_us);
+    return since > expected * LOAD_STRETCH + LOAD_MOMENT_US;
+}
+
+void placement_time(struct sched *sched)
+{
+    if (!sched->loading)
+        return;
+    sched->loading = false;
+    for (uint32_t i = 0; i < sched->slots_count; i++)
+        for (uint32_t k = 0; k < sched->slots[i]->models_count; k++) {
+            struct slot_model *model = sched->slots[i]->models[k];
+            if (model->state != SLOT_MODEL_LOADING || model->load_late)
+                continue;
+            model->load_late = late(sched, model);
+            sched->loading = sched->loading || !model->load_late;
+            state_refresh(sched, sched->slots[i]);
+        }
+}
+
 static uint64_t need(const struct job *job, uint32_t model)
 {
     for (uint32_t i = 0; i < job->variants_count; i++)
@@ -159,6 +189,8 @@ bool placement_load(struct sched *sched, struct slot_model *model, const struct 
     if (!make_room(sched, slot, job, bytes))
         return !room_if_dry(sched, slot, job, bytes);
     model->state = SLOT_MODEL_LOADING;
+    model->load_late = false;
+    sched->loading = true;
     model->load_job = job->id;
     model->memory_bytes = bytes;
     model->used_us = model->load_began_us = sched->now_us;

@@ -51,7 +51,8 @@ static uint64_t trusted(const struct policy_slot *slot)
     const struct curve *curve = slot->curve;
     if (curve->batches == 0)
         return curve->prior ? slot->batch_max : 1;
-    uint64_t most = GROWTH * curve->batch_tried, next = next_size(slot, curve->batch_tried);
+    uint64_t tried = (uint64_t)curve->batch_tried, most = GROWTH * (tried ? tried : 1),
+             next = next_size(slot, tried);
     return most > next ? most : next;
 }
 

@@ -14,6 +14,7 @@ void pool_free(struct pool *pool)
 {
     require_free(&pool->require);
     require_free(&pool->prefer);
+    fill_fini(&pool->fill);
     *pool = (struct pool){ 0 };
 }
 

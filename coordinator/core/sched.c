@@ -131,6 +131,7 @@ static void drop_loads(struct sched *sched, const struct job *job)
             if (model->state != SLOT_MODEL_LOADING || model->load_job != job->id)
                 continue;
             model->state = SLOT_MODEL_UNLOADED;
+            state_refresh(sched, sched->slots[i]);
             state_ask(sched, sched->slots[i]);
         }
 }
@@ -463,7 +464,7 @@ static void learn(const struct lease *lease, struct slot *slot, const struct sch
         return;
     double run_us = window_cost_us(&slot->window, event->result.run_us, slot->leases_count);
     double rate = lease->count / run_us;
-    curve_observe(&model->curve, lease->runs, run_us);
+    curve_observe(&model->curve, lease->cost, run_us);
     slot_model_grow(model, lease->runs);
     model->best_rate = rate > model->best_rate ? rate : model->best_rate;
 }
@@ -490,7 +491,7 @@ static void account(struct sched *sched, struct job *job, const struct slot *slo
     if (model) {
         struct policy_slot view = slot_policy(slot, model, sched->now_us);
         struct policy_limits limits = state_limits(sched, job);
-        uint64_t best = policy_best_batch(&view, &limits), tried = model->curve.batch_tried;
+        uint64_t best = policy_best_batch(&view, &limits), tried = (uint64_t)model->curve.batch_tried;
         tally->best_batch = (uint32_t)(best < tried ? best : tried);
     }
 }
@@ -535,7 +536,9 @@ static void on_failure(struct sched *sched, struct job *job, const struct settle
         acknowledge_again(sched, about->worker, about->term, about->attempt);
         return;
     }
-    if (ranges_overlap(&job->doubled, lease->first, lease->first + lease->count) > 0) { /* the other may do */
+    bool rejected = event->result.failure == SCHED_REJECTED;
+    bool doubled = ranges_overlap(&job->doubled, lease->first, lease->first + lease->count) > 0;
+    if (doubled && !(rejected && lease->count == 1)) { /* the other may do */
         job_give_back(job, lease->first, lease->first + lease->count);
         queue_touch(&sched->queues, job, sched->now_us);
         acknowledge_again(sched, about->worker, about->term, about->attempt);
@@ -543,7 +546,6 @@ static void on_failure(struct sched *sched, struct job *job, const struct settle
         return;
     }
     struct blame blame = lease->blame;
-    bool rejected = event->result.failure == SCHED_REJECTED;
     if (!blame.suspected && event->result.failure != SCHED_MEMORY && !rejected) {
         blame.accused = slot;
         trust_failed(sched, sched->slots[slot - 1]);
@@ -601,6 +603,8 @@ static void end_lease(struct sched *sched, struct slot *slot, struct lease *live
     bool oldest = live == &slot->leases[0];
     double cost_us = window_cost_us(&slot->window, event->result.run_us, slot->leases_count);
     learn(live, slot, event);
+    if (lease.alone)
+        window_travelled(&slot->window, sched->now_us - lease.leased_us, event->result.run_us);
     window_completed(&slot->window, sched->now_us, event->result.run_us, slot->leases_count);
     slot_lease_drop(slot, live);
     state_lease_over(sched, slot, &lease, cost_us);
@@ -768,18 +772,21 @@ static void on_held(struct sched *sched, const struct sched_event *event)
     slot_model_fix(model, job->batch_fixed);
     ranges_remove(&job->ready, event->first, end);
     struct policy_slot view = slot_policy(slot, model, sched->now_us);
-    uint32_t count = (uint32_t)event->count, runs = policy_padded(&view, count);
+    uint32_t count = (uint32_t)event->count, padded = policy_padded(&view, count),
+             runs = padded ? padded : count;
+    double cost = job_cost(job, event->first, count) * runs / count;
     struct lease lease = { .job = job->id,
                            .first = event->first,
                            .count = count,
-                           .runs = runs ? runs : count,
+                           .runs = runs,
+                           .cost = cost,
                            .smallest = slot_model_smallest(model),
                            .model = model->model,
                            .term = event->term,
                            .attempt = event->attempt,
                            .leased_us = sched->now_us,
                            .tenant = job->tenant,
-                           .charged_us = curve_time_us(&model->curve, runs ? runs : count) };
+                           .charged_us = curve_time_us(&model->curve, cost) };
     sched->queues.tenants[job->tenant].slots_held += !state_holds(slot, job->tenant);
     slot_lease_push(slot, &lease);
     job->leases++;
@@ -799,7 +806,10 @@ static void expire(struct sched *sched, struct slot *slot)
         struct lease *lease = &slot->leases[i];
         struct job *job = state_find_job(sched, lease->job);
         give_back(sched, lease);
-        lease->expired = true;
+        if (!lease->expired) {
+            lease->expired = true; /* its tenant does not hold the slot any longer: it may have another */
+            sched->queues.tenants[lease->tenant].slots_held -= !state_holds(slot, lease->tenant);
+        }
         if (job)
             job->expired++;
         if (i > 0)
@@ -822,6 +832,8 @@ static void on_time(struct sched *sched)
     trust_time(sched);
     if (sched->wake_us <= sched->now_us)
         state_wake_more(sched);
+    if (sched->look_again_us <= sched->now_us)
+        placement_time(sched);
     if (sched->look_again_us <= sched->now_us)
         state_wake(sched);
 }
@@ -893,14 +905,50 @@ static uint64_t leases_of(const struct sched *sched, uint64_t job)
     return count;
 }
 
+/* What somebody runs is not ready for others, unless it is overdue. */
+static void check_lease(const struct sched *sched, const struct lease *lease)
+{
+    const struct job *job = state_find_job(sched, lease->job);
+    ENSURE(lease->attempt <= sched->attempt || lease->term < sched->term);
+    ENSURE(lease->expired || lease->check || !job || !job_open(job) ||
+           ranges_overlap(&job->ready, lease->first, lease->first + lease->count) == 0);
+}
+
+static void check_held(const struct sched *sched)
+{
+    uint32_t held[SCHED_TENANTS_MAX] = { 0 };
+    for (uint32_t i = 0; i < sched->slots_count; i++) {
+        struct slot before = *sched->slots[i]; /* with the leases before the k-th alone */
+        for (uint32_t k = 0; k < sched->slots[i]->leases_count; k++) {
+            const struct lease *lease = &before.leases[k];
+            before.leases_count = k;
+            held[lease->tenant] += !lease->expired && !state_holds(&before, lease->tenant);
+        }
+    }
+    for (uint32_t t = 0; t < SCHED_TENANTS_MAX; t++)
+        ENSURE(held[t] == sched->queues.tenants[t].slots_held);
+}
+
+static void check_pools(const struct sched *sched)
+{
+    for (uint32_t i = 0; i < sched->pools_count; i++) {
+        const struct pool *pool = &sched->pools[i];
+        uint64_t open = 0;
+        fill_check(&pool->fill);
+        for (uint32_t k = 0; k < sched->jobs_count; k++)
+            open += job_open(sched->jobs[k]) && sched->jobs[k]->pool == i;
+        ENSURE(pool->open == open && (pool->used || open == 0));
+        ENSURE(open > 0 || !pool->used || (!pool->owner && !pool->require));
+    }
+}
+
 void sched_check(const struct sched *sched)
 {
     uint64_t settling = 0, claimed = 0;
     for (uint32_t i = 0; i < sched->slots_count; i++) {
         slot_check(sched->slots[i]);
         for (uint32_t k = 0; k < sched->slots[i]->leases_count; k++)
-            ENSURE(sched->slots[i]->leases[k].attempt <= sched->attempt ||
-                   sched->slots[i]->leases[k].term < sched->term);
+            check_lease(sched, &sched->slots[i]->leases[k]);
     }
     for (uint32_t i = 0; i < sched->settles_count; i++)
         settling += sched->settles[i].used && state_find_job(sched, sched->settles[i].job)
@@ -913,8 +961,8 @@ void sched_check(const struct sched *sched)
         claimed += sched->jobs[i]->settling;
     }
     ENSURE(settling == claimed);
-    for (uint32_t i = 0; i < sched->pools_count; i++)
-        fill_check(&sched->pools[i].fill);
+    check_pools(sched);
+    check_held(sched);
     queues_check(&sched->queues, sched->jobs, sched->jobs_count);
     heap_check(&sched->expiry);
 }

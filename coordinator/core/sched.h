@@ -30,7 +30,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SCHED_SIZES_MAX = 64, SCHED_WINDOW_MAX = 64, SCHED_ACTIONS_MAX = 1024, SCHED_TENANTS_MAX = 1024 };
+enum {
+    SCHED_SIZES_MAX = 64,
+    SCHED_WINDOW_MAX = 64,
+    SCHED_ACTIONS_MAX = 1024,
+    SCHED_TENANTS_MAX = 1024,
+    SCHED_COSTS_MAX = 65536
+};
 
 struct sched_config {
     uint32_t workers_max, slots_max, jobs_max; /* tables; more is refused */
@@ -140,6 +146,9 @@ struct sched_event {
                 *prefer;           /* expressions that require_parse takes; borrowed; NULL = any slot */
             uint32_t verify_ppm;   /* this share of the samples is run again on another class of device */
             uint64_t memory_bytes; /* the model's need on the device; 0 = unknown */
+            uint32_t costs_count;  /* 0 = all samples cost the same; else as many as samples, */
+            const uint32_t
+                *costs;  /* ... each > 0, in any unit (tokens, pixels, seconds of audio); borrowed */
             bool online; /* a request that somebody waits for: before all batch jobs, earliest deadline first;
                             its STORE and FAIL are answered by STORED at once, nothing of it is on disk */
         } add;

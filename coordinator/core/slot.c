@@ -37,7 +37,8 @@ struct slot *slot_new(uint32_t id, uint32_t worker, uint32_t index, const struct
     slot->expiry = (struct heap_item){ .id = id, .index = HEAP_ABSENT };
     slot->expires_us = UINT64_MAX;
     window_init(&slot->window, slot->info.window, slot->info.window_max);
-    slot->leases = calloc(slot->window.most, sizeof *slot->leases);
+    slot->leases_capacity = slot->window.size;
+    slot->leases = calloc(slot->leases_capacity, sizeof *slot->leases);
     if (!slot->leases)
         slot_free(&slot);
     return slot;
@@ -135,6 +136,21 @@ bool slot_member_ready(const struct slot *slot, const struct member *member)
     return slot_serves(slot) && member->admitted && member->model->state == SLOT_MODEL_READY;
 }
 
+bool slot_member_counts(const struct slot *slot, const struct member *member)
+{
+    const struct slot_model *model = member->model;
+    bool soon = model->state == SLOT_MODEL_LOADING && !model->load_late && curve_known(&model->curve);
+    return slot_member_ready(slot, member) || (soon && slot_serves(slot) && member->admitted);
+}
+
+double slot_model_there_us(const struct slot_model *model)
+{
+    if (model->state != SLOT_MODEL_LOADING)
+        return 0;
+    return (double)model->load_began_us +
+           (model->load_us > 0 ? (double)model->load_us : model->slot->info.load_us);
+}
+
 void slot_model_fix(struct slot_model *model, uint32_t batch_fixed)
 {
     model->batch_fixed = batch_fixed;
@@ -212,7 +228,9 @@ struct policy_slot slot_policy(const struct slot *slot, const struct slot_model 
 {
     double now = (double)now_us;
     bool fixed = model->batch_fixed > 0;
-    double start_us = slot->busy_until_us + 2 * slot_late_us(slot, now_us);
+    double start_us = slot->busy_until_us + 2 * slot_late_us(slot, now_us),
+           there_us = slot_model_there_us(model);
+    start_us = start_us > there_us ? start_us : there_us;
     return (struct policy_slot){
         .curve = &model->curve,
         .sizes = fixed                    ? &model->batch_fixed
@@ -257,6 +275,12 @@ struct lease *slot_lease_named(const struct slot *slot, uint64_t attempt)
 struct lease *slot_lease_push(struct slot *slot, const struct lease *lease)
 {
     ENSURE(slot->leases_count < slot->window.most);
+    if (slot->leases_count == slot->leases_capacity) {
+        slot->leases_capacity =
+            slot->window.most < 2 * slot->leases_capacity ? slot->window.most : 2 * slot->leases_capacity;
+        slot->leases = realloc(slot->leases, slot->leases_capacity * sizeof *slot->leases);
+        ENSURE(slot->leases);
+    }
     slot->leases[slot->leases_count] = *lease;
     return &slot->leases[slot->leases_count++];
 }
@@ -278,7 +302,7 @@ void slot_expect(struct slot *slot, uint64_t now_us)
         ENSURE(model);
         if (i > 0 || lease->start_us <= 0)
             lease->start_us = at;
-        lease->end_us = lease->start_us + curve_time_us(&model->curve, lease->runs);
+        lease->end_us = lease->start_us + curve_time_us(&model->curve, lease->cost);
         at = lease->end_us > at ? lease->end_us : at;
     }
     slot->busy_until_us = slot->leases_count ? at : 0;
@@ -294,5 +318,5 @@ void slot_check(const struct slot *slot)
         ENSURE(slot_model_find(slot, slot->leases[i].model));
     }
     for (uint32_t i = 0; i < slot->members_count; i++)
-        ENSURE(slot->members[i]->fill.present == slot_member_ready(slot, slot->members[i]));
+        ENSURE(slot->members[i]->fill.present == slot_member_counts(slot, slot->members[i]));
 }

@@ -16,6 +16,7 @@
 struct lease {
     uint64_t job, first;
     uint32_t count, runs; /* runs: the size that the device really runs, padding included */
+    double cost;          /* what it costs in mean samples; runs, where all cost the same */
     uint32_t smallest;    /* size that the slot could run of this model */
     uint32_t model;
     uint64_t term, attempt;
@@ -27,6 +28,7 @@ struct lease {
     bool check;        /* to be compared with what is stored, not to be stored; of class check_class */
     uint32_t check_class;
     uint32_t partner; /* id of a slot that runs some of it too; 0 = none did */
+    bool alone;       /* nothing else was in flight when it was leased */
     bool recalled;    /* asked back; the answer is on its way */
     bool expired;     /* its samples are READY again; a late result is still welcome */
 };
@@ -47,6 +49,7 @@ struct slot_model {
     uint32_t batch_fixed;   /* the model's static batch axis: the one size that runs; 0 = any */
     uint64_t ready_us;      /* step time when it was loaded */
     uint64_t load_job;      /* while LOADING: on whose behalf; if that job ends first, no answer may come */
+    bool load_late;         /* loading takes longer than was expected: it is not counted on */
     uint64_t load_began_us; /* step time of the LOAD */
     uint64_t memory_bytes;  /* while loading or loaded; 0 = unknown */
     uint64_t used_us;       /* step time of its last lease here */
@@ -71,7 +74,8 @@ struct slot {
     bool up;
     uint64_t up_us, down_us; /* step times of its last coming and going */
     uint32_t leases_count;
-    struct lease *leases; /* window.most of them, oldest first */
+    uint32_t leases_capacity;
+    struct lease *leases; /* oldest first; pointers into it end with the next push */
     struct window window;
     double busy_until_us; /* expected end of all leases; 0 when idle */
     uint32_t models_count;
@@ -107,6 +111,10 @@ struct member *slot_member_add(struct slot *slot, uint32_t pool,
 void slot_member_remove(struct slot *slot, uint32_t pool);
 /* Can it be counted on for new chunks of these jobs? */
 bool slot_member_ready(const struct slot *slot, const struct member *member);
+/* The same, or soon: its model is being loaded, and not for longer than was expected. */
+bool slot_member_counts(const struct slot *slot, const struct member *member);
+/* When the model will be there: 0 if it is, or nobody knows. */
+double slot_model_there_us(const struct slot_model *model);
 
 /* The model runs in batches of exactly this size; 0 = any. */
 void slot_model_fix(struct slot_model *model, uint32_t batch_fixed);

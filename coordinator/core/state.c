@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint64_t LEASE_UNKNOWN_US = 60000000; /* to wait for a slot that has shown nothing yet */
+static const uint64_t LEASE_UNKNOWN_US = 20000000; /* to wait for a slot that has shown nothing yet */
 static const double CAP_STRETCH =
     4.0; /* a chunk may run so much longer than the cap where that costs too much */
 static const uint32_t WAKES_MAX = 64;
 static const uint64_t WAKE_PAUSE_US = 200;
 static const double LEASE_STRETCH =
-    4.0; /* a lease expires this many expected durations after its expected end */
+    2.0; /* a lease expires this many expected durations after its expected end */
 
 /* Grow *table so that it has count zeroed entries at least. The caller bounds count. */
 void state_grow(void **table, uint32_t *have, uint32_t count, size_t size)
@@ -137,9 +137,11 @@ void state_refresh(struct sched *sched, struct slot *slot)
     for (uint32_t i = 0; i < slot->members_count; i++) {
         struct member *member = slot->members[i];
         struct fill *fill = &sched->pools[member->pool].fill;
-        if (slot_member_ready(slot, member)) {
+        if (slot_member_counts(slot, member)) {
             struct policy_slot view = slot_policy(slot, member->model, 0);
-            fill_set(fill, &member->fill, slot->busy_until_us, policy_rate(&view, &limits));
+            double there_us = slot_model_there_us(member->model);
+            fill_set(fill, &member->fill, slot->busy_until_us > there_us ? slot->busy_until_us : there_us,
+                     policy_rate(&view, &limits));
         } else {
             fill_remove(fill, &member->fill);
         }
@@ -209,7 +211,7 @@ void state_recall(struct sched *sched, struct slot *slot, struct lease *lease)
 bool state_holds(const struct slot *slot, uint32_t tenant)
 {
     for (uint32_t i = 0; i < slot->leases_count; i++)
-        if (slot->leases[i].tenant == tenant)
+        if (slot->leases[i].tenant == tenant && !slot->leases[i].expired)
             return true;
     return false;
 }
@@ -218,7 +220,7 @@ void state_lease_over(struct sched *sched, const struct slot *slot, const struct
 {
     struct tenant *tenant = &sched->queues.tenants[lease->tenant];
     queue_correct(&sched->queues, lease->tenant, run_us - lease->charged_us);
-    tenant->slots_held -= !state_holds(slot, lease->tenant);
+    tenant->slots_held -= !lease->expired && !state_holds(slot, lease->tenant);
 }
 
 /* ---- settling ---- */

@@ -57,7 +57,7 @@ struct forecasts {
 struct sched {
     struct sched_config config;
     uint64_t term, attempt, now_us;
-    bool paused;
+    bool paused, loading;           /* loading: some load may have to be found late */
     uint64_t bars_end_us;           /* the first slot's bar ends then */
     uint64_t look_again_us;         /* sitting slots are asked again then */
     uint32_t sitting_count, waking; /* waking: so many of the first that sit are still to be asked, ... */
@@ -129,7 +129,8 @@ void state_recall(struct sched *sched, struct slot *slot, struct lease *lease); 
 /* A lease is out of its slot's window: its tenant holds the slot no longer, and pays for run_us, not for what
  * was expected. */
 void state_lease_over(struct sched *sched, const struct slot *slot, const struct lease *lease, double run_us);
-bool state_holds(const struct slot *slot, uint32_t tenant); /* one of its leases is the tenant's */
+bool state_holds(const struct slot *slot,
+                 uint32_t tenant); /* one of its leases is the tenant's, and did not expire */
 
 uint32_t state_settle_new(struct sched *sched, const struct settle *settle);
 void state_settle_free(struct sched *sched, uint32_t at);

@@ -2,13 +2,33 @@
 #include "window.h"
 
 static const double GAIN = 1.05; /* of throughput, that a larger window must bring */
-static const double LATENCY_GAIN = 0.2;
+static const double LATENCY_GAIN = 0.2, TRIP_GAIN = 0.3;
 static const uint64_t EPOCH = 3; /* full windows that are measured */
 static const uint64_t REST = 30; /* windows until the next try after one that brought nothing */
 
 void window_init(struct window *window, uint32_t size, uint32_t most)
 {
-    *window = (struct window){ .size = size, .most = most > size ? most : size, .shared = most > 0 };
+    *window =
+        (struct window){ .size = size, .asked = size, .most = most > size ? most : size, .shared = most > 0 };
+    if (!window->shared && window->most < WINDOW_TRIP_MAX)
+        window->most = WINDOW_TRIP_MAX;
+}
+
+void window_travelled(struct window *window, uint64_t since_leased_us, uint64_t run_us)
+{
+    double us = since_leased_us > run_us ? (double)(since_leased_us - run_us) : 0;
+    window->trip_us += window->trip_us > 0 ? TRIP_GAIN * (us - window->trip_us) : us;
+}
+
+/* One runs, and what comes back during a trip is on its way. */
+static bool cover_trip(struct window *window)
+{
+    double during = window->latency_us > 0 ? window->trip_us / window->latency_us : 0;
+    uint32_t need = during >= WINDOW_TRIP_MAX ? WINDOW_TRIP_MAX : 2 + (uint32_t)during;
+    need = need > WINDOW_TRIP_MAX ? WINDOW_TRIP_MAX : need > window->asked ? need : window->asked;
+    bool changed = need != window->size;
+    window->size = need;
+    return changed;
 }
 
 double window_cost_us(const struct window *window, uint64_t run_us, uint32_t in_flight)
@@ -45,9 +65,9 @@ static bool give_up(struct window *window, uint64_t now_us)
 bool window_completed(struct window *window, uint64_t now_us, uint64_t run_us, uint32_t in_flight)
 {
     double us = (double)run_us;
-    if (!window->shared)
-        return false;
     window->latency_us += window->latency_us > 0 ? LATENCY_GAIN * (us - window->latency_us) : us;
+    if (!window->shared)
+        return cover_trip(window);
     window->rest -= window->rest > 0;
     if (in_flight < window->size) {
         window->since_us = 0;

@@ -30,7 +30,7 @@ struct lane {
     bool runs;
 };
 
-enum { LANE_PUBLISH, LANE_BYTES, LANES };
+enum { LANE_PUBLISH, LANE_BYTES, LANE_COMPARE, LANES };
 
 struct clerk {
     char state_dir[SPOOL_DIR_MAX + 1];
@@ -147,6 +147,17 @@ static enum err do_read(struct clerk_command *command, struct why *why)
     return err;
 }
 
+/* ---- comparing ---- */
+
+static enum err do_compare(const struct clerk *clerk, struct clerk_command *command, struct why *why)
+{
+    struct spool_shape shape = { .job = command->job,
+                                 .samples = command->samples,
+                                 .outputs_count = command->outputs_count };
+    memcpy(shape.outputs, command->outputs, sizeof shape.outputs);
+    return compare_stored(clerk->state_dir, &shape, &command->fresh, &command->comparison, why);
+}
+
 /* ---- the threads ---- */
 
 static void carry_out(struct clerk *clerk, struct clerk_command *command)
@@ -158,6 +169,7 @@ static void carry_out(struct clerk *clerk, struct clerk_command *command)
                                  command->size, &command->answer_total, &command->why);
         break;
     case CLERK_READ: command->err = do_read(command, &command->why); break;
+    case CLERK_COMPARE: command->err = do_compare(clerk, command, &command->why); break;
     }
 }
 
@@ -280,7 +292,11 @@ void clerk_free(struct clerk **clerk)
 
 void clerk_post(struct clerk *clerk, struct clerk_command **command)
 {
-    struct lane *lane = &clerk->lanes[(*command)->type == CLERK_PUBLISH ? LANE_PUBLISH : LANE_BYTES];
+    static const int lanes[] = { [CLERK_PUBLISH] = LANE_PUBLISH,
+                                 [CLERK_BLOB_PUT] = LANE_BYTES,
+                                 [CLERK_READ] = LANE_BYTES,
+                                 [CLERK_COMPARE] = LANE_COMPARE };
+    struct lane *lane = &clerk->lanes[lanes[(*command)->type]];
     pthread_mutex_lock(&clerk->mutex);
     list_push(&lane->posted, *command);
     pthread_cond_signal(&lane->wake);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* clerk - bulky file work that must delay neither the loop nor the store: publishing outputs on a thread of
  * its own, receiving blobs and reading pieces of models and inputs on another (workers must not wait for a
- * long publication). Commands in order on each of the two, one event each.
+ * long publication). Commands in order on each thread, one event each.
  *
  * Publishing assembles a job's answer under a temporary name beside its final place, syncs, renames: nothing
  * partial ever has the final name. NPY: one output. FOLDER: <path>/<output>.npy each, in a temporary folder
@@ -17,10 +17,13 @@
  * whose declared shape is open (-1) is published as .npy if all its rows turned out alike, else ERR_FORMAT
  * names two samples that differ and asks for .jsonl.
  *
+ * Comparing fresh answers with the stored ones (--verify) is done on a third thread.
+ *
  * A publication is either stopped or named, never both (clerk_stop). */
 #ifndef CLERK_H
 #define CLERK_H
 
+#include "compare.h"
 #include "dtype.h"
 #include "err.h"
 #include "sha256.h"
@@ -28,7 +31,7 @@
 
 #include <stdatomic.h>
 
-enum clerk_type { CLERK_PUBLISH, CLERK_BLOB_PUT, CLERK_READ };
+enum clerk_type { CLERK_PUBLISH, CLERK_BLOB_PUT, CLERK_READ, CLERK_COMPARE };
 enum clerk_output { CLERK_NONE = 0, CLERK_NPY = 1, CLERK_FOLDER = 2, CLERK_JSONL = 3 };
 enum clerk_part { CLERK_WHOLE, CLERK_ONLY_INDEX, CLERK_ONLY_ERRORS }; /* of what PUBLISH writes */
 
@@ -72,6 +75,11 @@ struct clerk_command {
     uint32_t length;
     uint64_t file_bytes;
     int64_t mtime_ns;
+
+    /* COMPARE: job, samples, outputs as in PUBLISH; the fresh rows (release is called as for BLOB_PUT), and the
+     * answer */
+    struct compare_fresh fresh;
+    struct comparison comparison;
 
     struct clerk_command *next; /* these are the clerk's own, from clerk_post to clerk_receive */
     enum err err;

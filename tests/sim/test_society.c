@@ -305,8 +305,11 @@ static void hear_event(const struct sched_event *event)
 
 /* ---- what it must see ---- */
 
+/* By leases that cannot have expired. */
 static bool holds(const struct seen_slot *slot, uint32_t tenant)
 {
+    if (slot->leases_count > 0 && slot->leases[0].given_us + LEASE_FLOOR_US < witness->now_us)
+        return false;
     for (uint32_t i = 0; i < slot->leases_count; i++)
         if (witness->jobs[slot->leases[i].job].tenant == tenant)
             return true;
@@ -633,51 +636,6 @@ static void ask_slots(const struct sched *sched, uint64_t job)
         }
 }
 
-/* One slot's part of the water level: from when, and how fast. */
-struct tap {
-    double start_us, rate;
-};
-
-/* Sum of rate * (T - start) over those that start before T = samples, by bisection. */
-static double water_level(const struct tap *taps, uint32_t count, double now_us, double samples)
-{
-    double low = now_us, high = 1e13;
-    for (int i = 0; i < 100; i++) {
-        double middle = (low + high) / 2, done = 0;
-        for (uint32_t k = 0; k < count; k++)
-            done += middle > taps[k].start_us ? taps[k].rate * (middle - taps[k].start_us) : 0;
-        *(done < samples ? &low : &high) = middle;
-    }
-    return high;
-}
-
-/* Of a job that nobody works for yet, the expected end follows from what is said of each slot. */
-static void check_level(const struct sched *sched, uint64_t job, uint64_t ready)
-{
-    static struct tap taps[NUMBERS];
-    uint32_t count = 0;
-    uint64_t finish_us = 0;
-    for (uint32_t w = 0; w < witness->numbers_count; w++)
-        for (uint32_t s = 0; s < witness->workers[w].slots_count; s++) {
-            const struct seen_worker *worker = &witness->workers[w];
-            const struct seen_slot *slot = &worker->slots[s];
-            struct explain_slot said_of;
-            if (works_for(slot, job) || !explain_slot(sched, job, w, s, &said_of))
-                return;
-            finish_us = said_of.finish_us;
-            if (!(slot->loaded >> witness->jobs[job].model & 1) || worker->draining ||
-                slot->barred_until_us > 0 || (witness->jobs[job].gpu && slot->class % 2 == CPU))
-                continue;
-            if (said_of.samples_per_second < 0 || said_of.reason == EXPLAIN_OVERDUE)
-                return;
-            taps[count++] = (struct tap){ (double)said_of.start_us, said_of.samples_per_second / 1e6 };
-        }
-    double level = water_level(taps, count, (double)witness->now_us, (double)ready);
-    double off = ((double)finish_us - level) / (level - (double)witness->now_us + 1);
-    if (count > 0 && (off > 1e-3 || off < -1e-3))
-        accuse("LEVEL", "job %" PRIu64 ": ends at %" PRIu64 " us, not at %.0f", job, finish_us, level);
-}
-
 static void ask(void *context, uint32_t index, const struct sched *sched, uint64_t now_us)
 {
     (void)context;
@@ -688,8 +646,6 @@ static void ask(void *context, uint32_t index, const struct sched *sched, uint64
         if (!witness->jobs[job].known || !witness->jobs[job].open || !sched_job_look(sched, job, &look))
             continue;
         ask_slots(sched, job);
-        if (look.ready > 0)
-            check_level(sched, job, look.ready);
         if (look.done + look.failed + look.settling + look.leased + look.ready != look.samples)
             accuse("LOOK", "job %" PRIu64 " does not add up", job);
     }
@@ -874,7 +830,9 @@ struct scene {
     uint64_t run[16], batches[16], failed[16]; /* samples and batches by worker */
     double busy_us[4];                         /* by job, from `from_us` to `to_us` */
     uint64_t from_us, to_us, compared, done_us, deadlines[4];
-    uint32_t verify_ppm, classes[16], tenants[4];
+    uint32_t verify_ppm, classes[16], tenants[4], workers;
+    double off;                  /* workers > 0: of expected ends, at most */
+    struct explain_slot told[2]; /* of workers 0 and 1, when the second job came */
 };
 
 static void scene_add(void *context, uint32_t job, struct sched_event *add)
@@ -883,6 +841,17 @@ static void scene_add(void *context, uint32_t job, struct sched_event *add)
     add->add.verify_ppm = scene->verify_ppm;
     add->add.tenant = scene->tenants[job];
     add->add.deadline_us = scene->deadlines[job];
+}
+
+/* Tenant 3 may hold one slot. */
+static void scene_life(void *context, struct sched *sched)
+{
+    static struct sched_actions out;
+    (void)context;
+    sched_step(sched, 0,
+               &(struct sched_event){ .type = SCHED_TENANT,
+                                      .tenant = { .tenant = 3, .weight = 1, .slots_quota = 1 } },
+               &out);
 }
 
 static void scene_hello(void *context, uint32_t worker, uint32_t slot, struct sched_slot_info *info)
@@ -912,11 +881,49 @@ static void scene_step(void *context, uint64_t now_us, const struct sched_event 
         scene->compared += actions->at[i].type == SCHED_COMPARE ? actions->at[i].count : 0;
 }
 
+/* One slot's part of the water level: from when, and how fast. */
+struct tap {
+    double start_us, rate;
+};
+
+/* Sum of rate * (T - start) over those that start before T = samples, by bisection. */
+static double water_level(const struct tap *taps, uint32_t count, double samples)
+{
+    double low = 0, high = 1e13;
+    for (int i = 0; i < 100; i++) {
+        double middle = (low + high) / 2, done = 0;
+        for (uint32_t k = 0; k < count; k++)
+            done += middle > taps[k].start_us ? taps[k].rate * (middle - taps[k].start_us) : 0;
+        *(done < samples ? &low : &high) = middle;
+    }
+    return high;
+}
+
+/* By what share the expected end of the job is off what follows from the figures of each slot. */
+static double level_off(const struct sched *sched, uint64_t job, uint32_t workers, uint64_t now_us)
+{
+    struct tap taps[16];
+    struct explain_slot slot;
+    struct sched_job_look look;
+    ENSURE(workers <= 16 && sched_job_look(sched, job, &look));
+    for (uint32_t w = 0; w < workers; w++) {
+        ENSURE(explain_slot(sched, job, w, 0, &slot));
+        taps[w] = (struct tap){ (double)slot.start_us, slot.samples_per_second / 1e6 };
+    }
+    double level = water_level(taps, workers, (double)look.ready);
+    return ((double)slot.finish_us - level) / (level - (double)now_us);
+}
+
 static void scene_added(void *context, uint32_t job, const struct sched *sched, uint64_t now_us)
 {
     struct scene *scene = context;
     struct forecast forecast;
-    (void)now_us;
+    if (scene->workers > 0 && job > 0) {
+        double off = level_off(sched, job + 1, scene->workers, now_us);
+        scene->off = off < 0 ? -off > scene->off ? -off : scene->off : off > scene->off ? off : scene->off;
+    }
+    for (uint32_t w = 0; w < 2 && job == 1; w++)
+        explain_slot(sched, 1, w, 0, &scene->told[w]);
     if (job == 1 && forecast_job(sched, 2, &forecast) && forecast.known)
         scene->done_us = forecast.done_us;
 }
@@ -937,6 +944,7 @@ static void play(struct scene *scene, const struct world_device *devices, uint32
                                            .steps_max = 5000000,
                                            .context = scene,
                                            .on_add = scene_add,
+                                           .on_life = scene_life,
                                            .on_added = scene_added,
                                            .on_hello = scene_hello,
                                            .on_run = scene_run,
@@ -1077,6 +1085,92 @@ static bool forecasts_count_others(void)
                "behind a more urgent job the forecast is off by %.1f %%", 100 * off);
 }
 
+/* Jobs that wait behind another, on slots that become free at very different times, and on idle ones. */
+static bool the_end_is_the_water_level(void)
+{
+    struct world_device devices[8] = { { 0 } };
+    for (uint32_t i = 0; i < 8; i++)
+        devices[i] =
+            (struct world_device){ .alpha_us = 100 << i, .beta_us = 200 << i, .batch_max = 64, .warm = true };
+    const struct world_job jobs[] = { { .samples = 60000 },
+                                      { .samples = 3000, .arrives_us = 3000000, .priority = -1 },
+                                      { .samples = 300, .arrives_us = 4000000, .priority = -2 },
+                                      { .samples = 20000, .arrives_us = 60000000 } };
+    struct scene scene = { .workers = 8, .tenants = { 0, 0, 0, 3 } };
+    play(&scene, devices, 8, jobs, 4);
+    return say(ended_well(&scene) && scene.off < 0.01,
+               "expected ends are at most %.2f %% off the water level of what is said of each slot",
+               100 * scene.off);
+}
+
+static double speed_off(const struct explain_slot *told, double alpha_us, double beta_us)
+{
+    double off = told->samples_per_second * (alpha_us + beta_us * told->batch) / told->batch / 1e6 - 1;
+    return off < 0 ? -off : off;
+}
+
+static bool throttled_devices_are_known(void)
+{
+    const struct world_device devices[] = {
+        { .alpha_us = 5000, .beta_us = 1000, .batch_max = 16, .warm = true },
+        { .alpha_us = 5000, .beta_us = 1000, .batch_max = 16, .throttle_at_us = 8000000, .throttle_by = 4 },
+    };
+    const struct world_job jobs[] = { { .samples = 30000 }, { .samples = 10, .arrives_us = 12000000 } };
+    struct scene scene = { 0 };
+    play(&scene, devices, 2, jobs, 2);
+    double off = speed_off(&scene.told[0], 5000, 1000), slow_off = speed_off(&scene.told[1], 20000, 4000);
+    return say(ended_well(&scene) && off < 0.03 && slow_off < 0.05,
+               "the speed of a device is known within %.2f %%, that of one that was throttled within %.2f %%",
+               100 * off, 100 * slow_off);
+}
+
+/* All is leased to a slow device when a fast one comes: it gets what has not started. */
+static bool late_comers_help(void)
+{
+    const struct world_device devices[] = {
+        { .alpha_us = 900000, .beta_us = 1000000, .batch_max = 1, .warm = true },
+        { .alpha_us = 1000, .beta_us = 10000, .batch_max = 1, .warm = true, .joins_us = 500000 },
+    };
+    const struct world_job job = { .samples = 2 };
+    struct scene scene = { 0 };
+    play(&scene, devices, 2, &job, 1);
+    return say(ended_well(&scene) && scene.report.makespan_us < 2500000,
+               "two samples that a slow device holds are done after %.1f s, because a fast one came",
+               (double)scene.report.makespan_us / 1e6);
+}
+
+/* Each of two devices can load one of two models only, and is asked for the other first. */
+static bool refusals_are_heard(void)
+{
+    const struct world_model first[] = { { .refuses = true }, { .alpha_us = 1000, .beta_us = 1000 } };
+    const struct world_model second[] = { { .alpha_us = 1000, .beta_us = 1000 }, { .refuses = true } };
+    const struct world_device devices[] = {
+        { .alpha_us = 1000, .beta_us = 1000, .batch_max = 16, .models = first, .models_count = 2 },
+        { .alpha_us = 1000, .beta_us = 1000, .batch_max = 16, .models = second, .models_count = 2 },
+    };
+    const struct world_job jobs[] = { { .samples = 4000 },
+                                      { .samples = 4000, .model = 1, .arrives_us = 1000000 } };
+    struct scene scene = { 0 };
+    play(&scene, devices, 2, jobs, 2);
+    return say(ended_well(&scene),
+               "where each of two devices refuses one of two models, both jobs end after %.1f s",
+               (double)scene.report.makespan_us / 1e6);
+}
+
+/* A device whose memory does not hold the one batch that the model runs in. */
+static bool hopeless_memory_ends(void)
+{
+    const struct world_device device = {
+        .alpha_us = 1000, .beta_us = 1000, .batch_max = 4, .warm = true, .memory_batch = 3
+    };
+    const struct world_job job = { .samples = 40, .batch_fixed = 4 };
+    struct scene scene = { 0 };
+    play(&scene, &device, 1, &job, 1);
+    return say(ended_well(&scene),
+               "where no batch fits into memory, the job ends, with %" PRIu64 " samples failed",
+               scene.report.failed);
+}
+
 static bool play_all(void)
 {
     bool fine = a_broken_device_wastes_little();
@@ -1086,6 +1180,11 @@ static bool play_all(void)
     fine = who_comes_back_shares() && fine;
     fine = windows_grow() && fine;
     fine = every_check_is_made() && fine;
+    fine = the_end_is_the_water_level() && fine;
+    fine = throttled_devices_are_known() && fine;
+    fine = late_comers_help() && fine;
+    fine = refusals_are_heard() && fine;
+    fine = hopeless_memory_ends() && fine;
     return forecasts_count_others() && fine;
 }
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-foreach (name roster capability jobs registry view selection proof outbox peers loop)
+foreach (name roster tenants classes explanation job_event capability jobs registry
+         view selection proof outbox peers loop verification online)
   motley_test(unit ${name} coordinator)
 endforeach()

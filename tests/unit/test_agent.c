@@ -130,6 +130,75 @@ static void run(uint64_t attempt)
     tell(AGENT_STARTED, attempt, true);
 }
 
+static void unload(uint32_t slot, uint32_t model)
+{
+    step((struct agent_event){ .type = AGENT_UNLOAD, .slot = slot, .model = model });
+}
+
+static void test_unload_and_load_again(void **state)
+{
+    (void)state;
+    start();
+    unload(0, 0);
+    TOLD("unload 0");
+    unload(0, 0);
+    TOLD("");
+    load(0, 1);
+    TOLD("load 0"); /* its file is still there */
+    model_loaded(0, 0, true);
+    TOLD("say-loaded 0 ok");
+    unload(0, 0);
+    lease(0, 1, 7, 3); /* a lease loads it as well */
+    TOLD("load 0, get-input 7");
+}
+
+/* What it holds it must be able to run, whatever it is told. */
+static void test_unload_of_a_model_in_use(void **state)
+{
+    (void)state;
+    start();
+    lease(0, 1, 7, 3);
+    unload(0, 0);
+    TOLD("");
+    run(7);
+    unload(0, 0);
+    TOLD("");
+    tell(AGENT_RAN, 7, true);
+    unload(0, 0);
+    TOLD("unload 0");
+}
+
+static void test_unload_nonsense(void **state)
+{
+    (void)state;
+    start();
+    unload(SLOTS, 0);
+    unload(0, AGENT_MODELS_MAX);
+    unload(UINT32_MAX, UINT32_MAX);
+    unload(1, 0); /* not loaded there */
+    TOLD("");
+    load(1, 1);
+    unload(1, 0); /* being loaded */
+    TOLD("");
+}
+
+static void test_prefetch(void **state)
+{
+    (void)state;
+    connect();
+    job(1, 3, 10);
+    step((struct agent_event){ .type = AGENT_PREFETCH, .job = 9 });
+    TOLD("");
+    step((struct agent_event){ .type = AGENT_PREFETCH, .job = 1 });
+    TOLD("get-model 3");
+    step((struct agent_event){ .type = AGENT_PREFETCH, .job = 1 });
+    TOLD("");
+    model_ready(3, true);
+    TOLD("");
+    load(1, 1);
+    TOLD("load 3");
+}
+
 static void test_lease_to_ack(void **state)
 {
     (void)state;
@@ -612,7 +681,7 @@ static void storm(uint64_t seed)
     rng_init(&rng, seed);
     for (int i = 0; i < 4000; i++) {
         struct agent_event event = {
-            .type = (enum agent_event_type)rng_below(&rng, AGENT_FORGET + 1),
+            .type = (enum agent_event_type)rng_below(&rng, AGENT_PREFETCH + 1),
             .slot = (uint32_t)rng_below(&rng, SLOTS + 1),
             .job = rng_below(&rng, 8),
             .model = (uint32_t)rng_below(&rng, 8),
@@ -765,6 +834,10 @@ static void honest_world(uint64_t seed)
             honest_step(world, (struct agent_event){ .type = AGENT_LEASE, .lease = fresh });
             attempt++;
         }
+        if (world->connected && rng_below(&world->rng, 20) == 0)
+            honest_step(world, (struct agent_event){ .type = AGENT_UNLOAD,
+                                                     .slot = (uint32_t)rng_below(&world->rng, SLOTS),
+                                                     .model = (uint32_t)rng_below(&world->rng, 2) });
         honest_deliver(world);
     }
     for (uint64_t i = 1; i <= HONEST_LEASES; i++) {
@@ -792,6 +865,10 @@ static void test_honest_worlds_finish(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        STORY(test_unload_and_load_again),
+        STORY(test_unload_of_a_model_in_use),
+        STORY(test_unload_nonsense),
+        STORY(test_prefetch),
         STORY(test_lease_to_ack),
         STORY(test_lease_before_load_wants_the_model),
         STORY(test_a_failed_run_is_a_result),

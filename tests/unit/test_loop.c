@@ -108,6 +108,8 @@ struct party {
     uint8_t uuid[UUID_BYTES];
     const char *name;
     uint64_t term;
+    bool draining; /* a worker: what its HELLO says */
+    uint64_t memory_bytes;
     char proof_path[PATH_MAX_BYTES];
 };
 
@@ -292,7 +294,12 @@ static void hello(struct party *worker, struct message_attempt *attempts, uint32
 {
     const char *formats[] = { "synthetic", "onnx" };
     struct message_device device = {
-        .id = "cpu0", .kind = "cpu", .vendor = "ACME", .name = "Testing device", .uuid = ""
+        .id = "cpu0",
+        .kind = "cpu",
+        .vendor = "ACME",
+        .name = "Testing device",
+        .uuid = "",
+        .memory_total_bytes = worker->memory_bytes,
     };
     struct message_slot slot = { .slot = 0,
                                  .device = "cpu0",
@@ -317,7 +324,8 @@ static void hello(struct party *worker, struct message_attempt *attempts, uint32
                                             .slots = &slot,
                                             .slots_count = 1,
                                             .attempts = attempts,
-                                            .attempts_count = attempts_count };
+                                            .attempts_count = attempts_count,
+                                            .draining = worker->draining };
     say(worker, &message, NULL, 0);
     const struct message_welcome *welcome = &expect(worker, MESSAGE_WELCOME)->welcome;
     worker->term = welcome->term;
@@ -1043,6 +1051,173 @@ static void bad_submissions_are_refused(void **state)
     leave(&client);
 }
 
+static enum err wish(struct party *client, uint8_t uuid, const char *require, const char *prefer,
+                     const char *tenant)
+{
+    struct message message = submission(10, "", uuid);
+    message.submit.require = require;
+    message.submit.prefer = prefer;
+    message.submit.tenant = tenant;
+    return (enum err)submit(client, &message)->code;
+}
+
+static void wishes_that_cannot_be_are_refused(void **state)
+{
+    struct party client = { 0 };
+    enum err err;
+    greet_client(&client, *state, true);
+    assert_int_equal(wish(&client, 1, "device.kind = gpu and device.kind = cpu", "", ""), ERR_USAGE);
+    assert_non_null(strstr(client.in.message->reply.text, "device.kind = cpu"));
+    assert_int_equal(wish(&client, 2, "device.knid = gpu", "", ""), ERR_USAGE);
+    assert_int_equal(wish(&client, 3, "", "device.memory > red", ""), ERR_USAGE);
+    assert_non_null(strstr(client.in.message->reply.text, "--prefer"));
+    assert_int_equal(wish(&client, 4, "", "", "no spaces"), ERR_USAGE);
+    assert_int_equal(wish(&client, 5, "", "device.kind = gpu and device.kind = cpu", "lab"), ERR_OK);
+    yyjson_doc *doc = view(&client, "jobs", "", &err);
+    assert_int_equal(yyjson_arr_size(yyjson_doc_get_root(doc)), 1);
+    yyjson_doc_free(doc);
+    leave(&client);
+}
+
+/* HELLO and PROOF are two messages. */
+static void await_service(struct party *client, const char *worker)
+{
+    uint64_t deadline = clock_monotonic_us() + (uint64_t)PATIENCE_S * 1000000;
+    for (bool serves = false; !serves;) {
+        enum err err;
+        assert_true(clock_monotonic_us() < deadline);
+        yyjson_doc *doc = view(client, "worker", worker, &err);
+        serves = doc && yyjson_is_str(yyjson_doc_ptr_get(doc, "/storage"));
+        yyjson_doc_free(doc);
+    }
+}
+
+static void a_dry_run_submits_nothing(void **state)
+{
+    struct party client = { 0 }, worker = { 0 };
+    enum err err;
+    uint8_t blob[SHA256_BYTES] = { 9 };
+    greet_client(&client, *state, true);
+    join(&worker, *state, "w1", 7);
+    await_service(&client, "w1");
+    struct message message = submission(10, "", 1);
+    message.submit.dry_run = true;
+    message.submit.require = "device.vendor = acme";
+    message.submit.deadline_us = 1000000;
+    assert_int_equal(submit(&client, &message)->code, ERR_OK);
+    assert_int_equal(client.in.frames_count, 1);
+    yyjson_doc *doc = yyjson_read(zmq_msg_data(&client.in.frames[0]), zmq_msg_size(&client.in.frames[0]), 0);
+    assert_true(yyjson_is_true(yyjson_doc_ptr_get(doc, "/dry_run")));
+    assert_int_equal(yyjson_get_uint(yyjson_doc_ptr_get(doc, "/slots_taking_part")), 1);
+    assert_true(yyjson_is_null(yyjson_doc_ptr_get(doc, "/forecast")));
+    assert_true(yyjson_is_str(yyjson_doc_ptr_get(doc, "/deadline_at")));
+    yyjson_doc_free(doc);
+    message.submit.format = "onnx"; /* of a file that nobody uploaded */
+    message.submit.model_blob = blob;
+    assert_int_equal(submit(&client, &message)->code, ERR_OK);
+    message.submit.dry_run = false;
+    assert_int_equal(submit(&client, &message)->code, ERR_NOT_FOUND);
+    message = submission(10, "/no/such/folder/y.npy", 2);
+    message.submit.dry_run = true;
+    assert_int_not_equal(submit(&client, &message)->code, ERR_OK);
+    assert_null(view(&client, "job", "last", &err));
+    assert_int_equal(err, ERR_NOT_FOUND);
+    leave(&worker);
+    leave(&client);
+}
+
+static const struct message_reply *drain(struct party *client, const char *which, bool resume)
+{
+    struct message message = { .type = MESSAGE_DRAIN };
+    message.drain = (struct message_drain){ ++client->request, which, resume };
+    say(client, &message, NULL, 0);
+    return reply(client);
+}
+
+/* The worker keeps the drain over the coordinator's restart; then it must not get a single lease. */
+static void a_drained_worker_gets_nothing(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 }, worker = { 0 };
+    greet_client(&client, house, true);
+    join(&worker, house, "w1", 7);
+    assert_int_equal(drain(&client, "w2", false)->code, ERR_NOT_FOUND);
+    assert_int_equal(drain(&client, "w1", false)->number, 1);
+    assert_true(expect(&worker, MESSAGE_DRAINING)->draining.on);
+    assert_int_equal(drain(&client, "all", false)->number, 0); /* as it is already */
+    struct message message = submission(20, "", 1);
+    message.submit.deadline_us = 3600000000;
+    assert_int_equal(submit(&client, &message)->code, ERR_OK);
+    wait_until(&client, "last", "waiting", "no slot can take it: 1 draining");
+    leave(&worker);
+    leave(&client);
+    close_house(house);
+    open_house(house);
+    memset(&client, 0, sizeof client);
+    memset(&worker, 0, sizeof worker);
+    greet_client(&client, house, true);
+    memset(worker.uuid, 7, UUID_BYTES);
+    worker.name = "w1";
+    worker.draining = true;
+    connect_party(&worker, house);
+    hello(&worker, NULL, 0);
+    prove(&worker, true);
+    wait_until(&client, "last", "waiting", "no slot can take it: 1 draining");
+    assert_true(job_says(&client, "last", "deadline_at", "20"));
+    assert_int_equal(drain(&client, "w1", true)->number, 1);
+    assert_false(expect(&worker, MESSAGE_DRAINING)->draining.on); /* the first word since its WELCOME */
+    work(&worker, 0, UINT64_MAX);
+    wait_until(&client, "last", "state", "done");
+    leave(&worker);
+    leave(&client);
+}
+
+/* The coordinator's word stands against that of a worker which did not hear it. */
+static void a_worker_that_was_away_is_told(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 }, worker = { 0 };
+    greet_client(&client, house, true);
+    join(&worker, house, "w1", 7);
+    assert_int_equal(drain(&client, "w1", false)->number, 1);
+    expect(&worker, MESSAGE_DRAINING);
+    leave(&worker);
+    assert_int_equal(drain(&client, "w1", true)->number, 1);
+    memset(&worker, 0, sizeof worker);
+    memset(worker.uuid, 7, UUID_BYTES);
+    worker.name = "w1";
+    worker.draining = true;
+    connect_party(&worker, house);
+    hello(&worker, NULL, 0);
+    assert_false(expect(&worker, MESSAGE_DRAINING)->draining.on);
+    leave(&worker);
+    leave(&client);
+}
+
+static void tenants_are_configured(void **state)
+{
+    struct house *house = *state;
+    struct party client = { 0 };
+    enum err err;
+    const char *tenants[] = { "lab=3:2" };
+    close_house(house);
+    house->config.tenants = tenants;
+    house->config.tenants_count = 1;
+    open_house(house);
+    greet_client(&client, house, true);
+    assert_int_equal(wish(&client, 1, "", "", "lab"), ERR_OK);
+    yyjson_doc *doc = view(&client, "explain", "last", &err);
+    assert_true(yyjson_get_real(yyjson_doc_ptr_get(doc, "/tenant_weight")) == 3);
+    assert_string_equal(yyjson_get_str(yyjson_doc_ptr_get(doc, "/tenant")), "lab");
+    yyjson_doc_free(doc);
+    leave(&client);
+    close_house(house);
+    tenants[0] = "lab=heavy";
+    struct why why;
+    assert_int_equal(loop_new(&house->config, &house->loop, &why), ERR_USAGE);
+    house->loop = NULL;
+}
+
 static void untimely_words_are_refused(void **state)
 {
     struct house *house = *state;
@@ -1127,6 +1302,113 @@ static void check_fetch(struct party *worker, const struct message_fetch *ask, c
     assert_int_equal(piece->total, total);
     assert_int_equal(zmq_msg_size(&worker->in.frames[0]), ask->length);
     assert_memory_equal(zmq_msg_data(&worker->in.frames[0]), bytes, ask->length);
+}
+
+static void submit_with_model(struct party *client, uint8_t uuid, uint8_t *model, int32_t priority)
+{
+    struct message message = submission(200, "", uuid);
+    message.submit.model = "m.onnx";
+    message.submit.format = "onnx";
+    message.submit.model_blob = model;
+    message.submit.priority = priority;
+    assert_int_equal(submit(client, &message)->code, ERR_OK);
+}
+
+/* Hear of type, answering leases and loads meanwhile, of the first job only: what comes of the second is not
+ * run. */
+static const struct message *work_until(struct party *worker, enum message_type type)
+{
+    uint8_t model[SHA256_BYTES];
+    sha256_bytes("one", 3, model);
+    for (;;) {
+        const struct message *message = hear(worker);
+        if (message->type == type)
+            return message;
+        struct message loaded = { .type = MESSAGE_LOADED };
+        loaded.loaded = (struct message_loaded){ .model = model, .ok = true, .reason = "", .load_us = 1000 };
+        if (message->type == MESSAGE_LOAD)
+            say(worker, &loaded, NULL, 0);
+        for (uint32_t i = 0; message->type == MESSAGE_LEASES && i < message->leases.leases_count; i++)
+            answer_lease(worker, &message->leases.leases[i], RESULT_OK, false);
+    }
+}
+
+/* The device has room for one model. A more urgent job needs another: that is fetched while the first still
+ * runs, then the first must go. */
+static void memory_is_made_free(void **state)
+{
+    struct party client = { 0 }, worker = { .memory_bytes = 5 };
+    uint8_t one[SHA256_BYTES], two[SHA256_BYTES];
+    greet_client(&client, *state, true);
+    put_blob(&client, "one", 3, one);
+    put_blob(&client, "two", 3, two);
+    submit_with_model(&client, 1, one, 0);
+    join(&worker, *state, "w1", 7);
+    struct message_lease first = work_until(&worker, MESSAGE_LEASES)->leases.leases[0];
+    uint8_t mac[MAC_BYTES];
+    memcpy(mac, first.mac, sizeof mac);
+    first.mac = mac;
+    submit_with_model(&client, 2, two, 5);
+    uint64_t second = client.in.message->reply.number;
+    assert_int_equal(work_until(&worker, MESSAGE_PREFETCH)->prefetch.job, second);
+    answer_lease(&worker, &first, RESULT_OK, false);
+    const struct message_unload *unload = &work_until(&worker, MESSAGE_UNLOAD)->unload;
+    assert_int_equal(unload->slot, 0);
+    assert_memory_equal(unload->model, one, SHA256_BYTES);
+    assert_int_equal(expect(&worker, MESSAGE_LOAD)->load.job, second);
+    leave(&worker);
+    leave(&client);
+}
+
+static bool has_event(struct party *client, const char *id)
+{
+    enum err err;
+    size_t index, count;
+    bool found = false;
+    yyjson_val *event;
+    yyjson_doc *doc = view(client, "events", "", &err);
+    yyjson_arr_foreach(yyjson_doc_get_root(doc), index, count, event)
+    {
+        found = found || strcmp(yyjson_get_str(yyjson_obj_get(event, "id")), id) == 0;
+    }
+    yyjson_doc_free(doc);
+    return found;
+}
+
+static void serve_what_came(struct party *worker, enum result_status status)
+{
+    while (wire_receive(worker->wire, &worker->in)) {
+        const struct message *message = worker->in.message;
+        if (message->type == MESSAGE_LOAD)
+            say_loaded(worker, true, "");
+        memset(answered_once, 0, sizeof answered_once); /* some are run by both */
+        for (uint32_t i = 0; message->type == MESSAGE_LEASES && i < message->leases.leases_count; i++)
+            answer_lease(worker, &message->leases.leases[i], status, false);
+    }
+}
+
+/* On one worker everything fails that is good on the other: it gets nothing for a while, and then another
+ * chance. */
+static void a_bad_slot_is_barred(void **state)
+{
+    struct party client = { 0 }, bad = { 0 }, good = { 0 };
+    greet_client(&client, *state, true);
+    join(&bad, *state, "bad", 7);
+    join(&good, *state, "good", 8);
+    uint64_t deadline = clock_monotonic_us() + (uint64_t)PATIENCE_S * 1000000;
+    for (uint8_t job = 1; !has_event(&client, "SLOT-BACK"); job++) {
+        struct message message = submission(200, "", job);
+        assert_int_equal(submit(&client, &message)->code, ERR_OK);
+        while (!job_says(&client, "last", "state", "done")) {
+            assert_true(clock_monotonic_us() < deadline);
+            serve_what_came(&bad, RESULT_FAILED);
+            serve_what_came(&good, RESULT_OK);
+        }
+    }
+    assert_true(has_event(&client, "SLOT-BARRED"));
+    leave(&good);
+    leave(&bad);
+    leave(&client);
 }
 
 /* A client and a worker that share nothing with the coordinator: model and input are uploaded, fetched, and
@@ -1297,9 +1579,16 @@ int main(void)
         cmocka_unit_test_setup_teardown(forged_results_do_not_count, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cancelled_jobs_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_submissions_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(wishes_that_cannot_be_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_dry_run_submits_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_drained_worker_gets_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_worker_that_was_away_is_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(tenants_are_configured, set_up, tear_down),
         cmocka_unit_test_setup_teardown(untimely_words_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_new_session_ends_the_old, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_model_that_loads_nowhere_says_so, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(memory_is_made_free, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_bad_slot_is_barred, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bytes_travel_where_nothing_is_shared, set_up, tear_down),
         cmocka_unit_test_setup_teardown(models_are_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(odd_names_of_models_are_refused, set_up, tear_down),

@@ -169,6 +169,42 @@ static void check_result(const struct message *message)
     assert_int_equal(message_frames_check(message, 1, NULL), ERR_OK);
 }
 
+static void check_submit(const struct message *message)
+{
+    const struct message_submit *submit = &message->submit;
+    assert_string_equal(submit->require, "device.kind = gpu");
+    assert_string_equal(submit->prefer, "");
+    assert_string_equal(submit->tenant, "lab");
+    assert_int_equal(submit->deadline_us, 600000000);
+    assert_int_equal(submit->objective, SUBMIT_GREENEST);
+    assert_int_equal(submit->verify_ppm, 10000);
+    assert_false(submit->dry_run);
+}
+
+static void check_drain(const struct message *message)
+{
+    assert_string_equal(message->drain.which, "lab-1");
+    assert_true(message->drain.resume);
+}
+
+static void check_infer(const struct message *message)
+{
+    assert_int_equal(message->infer.samples, 1);
+    assert_int_equal(message->infer.outputs[0].dtype, DTYPE_U64);
+    assert_int_equal(message->infer.deadline_us, 200000);
+    assert_int_equal(message_frames_check(message, 0, NULL), ERR_OK);
+    assert_int_equal(message_frames_check(message, 1, NULL), ERR_FORMAT);
+}
+
+static void check_inferred(const struct message *message)
+{
+    assert_int_equal(message->inferred.shapes[0].dtype, DTYPE_U64);
+    assert_int_equal(message->inferred.shapes[0].dims_count, 0);
+    assert_int_equal(message->inferred.run_us, 700);
+    assert_string_equal(message->inferred.worker, "lab-1");
+    assert_int_equal(message_frames_check(message, 1, NULL), ERR_OK);
+}
+
 static void check_contents(const struct message *message)
 {
     switch (message->type) {
@@ -176,6 +212,13 @@ static void check_contents(const struct message *message)
     case MESSAGE_RESULTS: check_result(message); break;
     case MESSAGE_CLIENT_HELLO: assert_string_equal(message->client_hello.version, "0.1.0"); break;
     case MESSAGE_HELLO: assert_string_equal(message->hello.name, "lab-1"); break;
+    case MESSAGE_SUBMIT: check_submit(message); break;
+    case MESSAGE_UNLOAD: assert_int_equal(message->unload.slot, 1); break;
+    case MESSAGE_PREFETCH: assert_int_equal(message->prefetch.job, 7); break;
+    case MESSAGE_DRAINING: assert_true(message->draining.on); break;
+    case MESSAGE_DRAIN: check_drain(message); break;
+    case MESSAGE_INFER: check_infer(message); break;
+    case MESSAGE_INFERRED: check_inferred(message); break;
     default: fail_msg("no contents are known for the example %s", message_name(message->type));
     }
 }

@@ -103,6 +103,41 @@ static void contradictions_are_refused(void **state)
     roster_free(&roster);
 }
 
+/* A drain outlives the connection, and the coordinator; not the process. */
+static void a_drain_is_kept(void **state)
+{
+    (void)state;
+    struct roster *roster = roster_new(10);
+    struct worker *worker = greet(roster, 1, "a"), *other;
+    assert_false(worker->draining);
+    worker->draining = true;
+    roster_dismiss(roster, worker, ROSTER_LOST, 1);
+    assert_true(greet(roster, 1, "a")->draining); /* its HELLO does not say so yet */
+    struct message_hello hello = fixture_hello(2, "b", 2);
+    hello.draining = true;
+    assert_int_equal(roster_greet(roster, 102, &hello, &other, NULL), ERR_OK);
+    assert_true(other->draining);
+    other->draining = false; /* resumed while it was away */
+    roster_dismiss(roster, other, ROSTER_LOST, 1);
+    assert_int_equal(roster_greet(roster, 103, &hello, &other, NULL), ERR_OK);
+    assert_false(other->draining);
+    assert_false(greet(roster, 3, "a")->draining);
+    roster_free(&roster);
+}
+
+static void words_for_a_worker(void **state)
+{
+    (void)state;
+    struct roster *roster = roster_new(10);
+    struct worker *worker = greet(roster, 0x1f, "a");
+    assert_ptr_equal(roster_find_word(roster, "a"), worker);
+    assert_ptr_equal(roster_find_word(roster, "1f1f1f1f-1f1f-1f1f-1f1f-1f1f1f1f1f1f"), worker);
+    assert_ptr_equal(roster_find_word(roster, "1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f"), worker);
+    assert_null(roster_find_word(roster, "1f1f"));
+    assert_null(roster_find_word(roster, ""));
+    roster_free(&roster);
+}
+
 static void jobs_are_told_once(void **state)
 {
     (void)state;
@@ -126,6 +161,8 @@ int main(void)
         cmocka_unit_test(what_it_said_can_be_looked_at),
         cmocka_unit_test(offered_attempts_are_kept_until_settled),
         cmocka_unit_test(contradictions_are_refused),
+        cmocka_unit_test(a_drain_is_kept),
+        cmocka_unit_test(words_for_a_worker),
         cmocka_unit_test(jobs_are_told_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -232,6 +232,7 @@ static void an_unstarted_chunk_is_recalled_for_an_idle_slot(void **state)
     assert_int_equal(first.count + second.count, 20); /* all is under lease */
     up(sched, 1, 1000, 1000);                         /* it loads the model although nothing is ready */
     assert_int_equal(find(SCHED_LOAD, 0)->worker, 1);
+    now += 20000; /* what was just decided stands for a while */
     loaded(sched, 1, true);
     assert_int_equal(find(SCHED_RECALL, 0)->attempt, second.attempt);
     step(sched,

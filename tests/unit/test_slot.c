@@ -58,8 +58,9 @@ static void leases_in_the_order_in_which_they_run(void **state)
     assert_null(slot_model_find(slot, 1));
     for (uint64_t i = 1; i <= 3; i++) {
         assert_true(slot_has_room(slot));
-        slot_lease_push(slot,
-                        &(struct lease){ .count = 10, .runs = 10, .smallest = 1, .term = 1, .attempt = i });
+        slot_lease_push(
+            slot,
+            &(struct lease){ .count = 10, .runs = 10, .cost = 10, .smallest = 1, .term = 1, .attempt = i });
     }
     assert_false(slot_has_room(slot));
     slot_expect(slot, 1000);
@@ -93,7 +94,7 @@ static void one_at_a_time_after_three_strikes(void **state)
     struct slot *slot = make((struct sched_slot_info){ .batch_max = 10, .window = 4 });
     slot->strikes = 3;
     assert_true(slot_has_room(slot));
-    slot_lease_push(slot, &(struct lease){ .count = 1, .runs = 1, .smallest = 1, .attempt = 1 });
+    slot_lease_push(slot, &(struct lease){ .count = 1, .runs = 1, .cost = 1, .smallest = 1, .attempt = 1 });
     assert_false(slot_has_room(slot));
     slot->strikes = 2;
     assert_true(slot_has_room(slot));

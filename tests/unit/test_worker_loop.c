@@ -322,6 +322,95 @@ static void test_results_are_offered_again(void **state)
     finish();
 }
 
+static void say_unload(uint32_t slot, const uint8_t *model)
+{
+    say(&(struct message){ .type = MESSAGE_UNLOAD, .unload = { slot, model } });
+}
+
+/* A model that was unloaded is loaded again when it is asked for; one that is not there is not missed. */
+static void test_unload(void **state)
+{
+    (void)state;
+    uint8_t built_in[SHA256_BYTES] = { 0 }, unknown[SHA256_BYTES] = { 7 };
+    start_worker(NULL, NULL);
+    greet();
+    say_unload(0, built_in);
+    say_synthetic_job(1, 1000);
+    say_load(0, 1);
+    assert_true(expect(MESSAGE_LOADED)->loaded.ok);
+    say_unload(9, built_in);
+    say_unload(0, unknown);
+    say_unload(0, built_in);
+    say_load(0, 1);
+    assert_true(expect(MESSAGE_LOADED)->loaded.ok);
+    say_unload(0, built_in);
+    say_lease(1, 5, 0, 10); /* which loads it, too */
+    assert_true(expect(MESSAGE_LOADED)->loaded.ok);
+    expect_synthetic(5, 0, 10);
+    finish();
+}
+
+/* The model is fetched before anything is to be loaded; then a LOAD finds it there. */
+static void test_prefetch(void **state)
+{
+    (void)state;
+    char *model;
+    size_t size;
+    uint8_t digest[SHA256_BYTES];
+    assert_int_equal(file_read(DIGITS, 1 << 24, &model, &size, &why), ERR_OK);
+    sha256_bytes(model, size, digest);
+    start_worker(NULL, NULL);
+    greet();
+    say(&(struct message){ .type = MESSAGE_PREFETCH, .prefetch = { 99 } });
+    say_job((struct message_job){ .job = 1,
+                                  .samples = 10,
+                                  .model = digest,
+                                  .format = "onnx",
+                                  .model_bytes = size,
+                                  .inputs = &PIXEL_INPUT,
+                                  .inputs_count = 1,
+                                  .outputs = &SCORE_OUTPUT,
+                                  .outputs_count = 1 });
+    say(&(struct message){ .type = MESSAGE_PREFETCH, .prefetch = { 1 } });
+    refuse_piece(FETCH_MODEL);
+    say(&(struct message){ .type = MESSAGE_PREFETCH, .prefetch = { 1 } }); /* it tries anew */
+    for (size_t got = 0; got < size; got += in.message->fetch.length)
+        serve_piece(FETCH_MODEL, model, size);
+    say_load(0, 1);
+    expect(MESSAGE_LOADED); /* and no FETCH before it */
+    free(model);
+    finish();
+}
+
+/* What it was told of a drain it says to the next coordinator. */
+static void test_draining_is_remembered(void **state)
+{
+    (void)state;
+    start_worker(NULL, NULL);
+    assert_false(expect(MESSAGE_HELLO)->hello.draining);
+    welcome("");
+    expect(MESSAGE_PROOF);
+    say(&(struct message){ .type = MESSAGE_DRAINING, .draining = { true } });
+    say_synthetic_job(1, 10);
+    say_load(0, 1);
+    expect(MESSAGE_LOADED); /* so it was heard */
+    listen_again();
+    assert_true(expect(MESSAGE_HELLO)->hello.draining);
+    term++;
+    welcome("");
+    expect(MESSAGE_PROOF);
+    say(&(struct message){ .type = MESSAGE_DRAINING, .draining = { false } });
+    say_synthetic_job(1, 10);
+    say_load(0, 1);
+    expect(MESSAGE_LOADED);
+    listen_again();
+    assert_false(expect(MESSAGE_HELLO)->hello.draining);
+    term++;
+    welcome("");
+    expect(MESSAGE_PROOF);
+    finish();
+}
+
 static void test_no_welcome(void **state)
 {
     (void)state;
@@ -689,7 +778,8 @@ static void storm_piece(struct rng *rng, uint64_t tag, uint32_t length)
 static void storm_message(struct rng *rng)
 {
     uint64_t number = 1 + rng_below(rng, 6);
-    switch (rng_below(rng, 8)) {
+    uint8_t built_in[SHA256_BYTES] = { 0 };
+    switch (rng_below(rng, 10)) {
     case 0: storm_job(rng); break;
     case 1: say_load((uint32_t)(rng_below(rng, 9) == 0), number); break;
     case 2: storm_attempts(rng, MESSAGE_RECALL); break;
@@ -698,6 +788,8 @@ static void storm_message(struct rng *rng)
         say(&(struct message){ .type = MESSAGE_FORGET, .forget = { &number, rng_below(rng, 3) == 0 } });
         break;
     case 5: storm_piece(rng, rng_below(rng, 99), 5); break;
+    case 6: say_unload((uint32_t)(rng_below(rng, 9) == 0), built_in); break;
+    case 7: say(&(struct message){ .type = MESSAGE_PREFETCH, .prefetch = { number } }); break;
     default: storm_leases(rng); break;
     }
 }
@@ -775,6 +867,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORY(test_lease_to_ack),
         STORY(test_results_are_offered_again),
+        STORY(test_unload),
+        STORY(test_prefetch),
+        STORY(test_draining_is_remembered),
         STORY(test_no_welcome),
         STORY(test_nonsense),
         STORY(test_job_of_another_content_replaces),

@@ -252,14 +252,19 @@ static void start_load(struct agent *agent, uint32_t slot)
     }
 }
 
-static void want_model(struct agent *agent, uint32_t slot, const struct job *job)
+static void want_blob(struct agent *agent, const struct job *job)
 {
     struct model *model = &agent->models[job->model];
+    if (model->blob != BLOB_ABSENT)
+        return;
+    model->blob = BLOB_GETTING;
+    emit(agent, &(struct agent_action){ .type = AGENT_GET_MODEL, .model = job->model, .job = job->job });
+}
+
+static void want_model(struct agent *agent, uint32_t slot, const struct job *job)
+{
     agent->slots[slot].loads[job->model] = LOAD_WANTED;
-    if (model->blob == BLOB_ABSENT) {
-        model->blob = BLOB_GETTING;
-        emit(agent, &(struct agent_action){ .type = AGENT_GET_MODEL, .model = job->model, .job = job->job });
-    }
+    want_blob(agent, job);
     start_load(agent, slot);
 }
 
@@ -601,6 +606,34 @@ static void on_forget(struct agent *agent, uint64_t number)
     pump_inputs(agent);
 }
 
+/* Held there and not run yet: without its model it would wait for ever. */
+static bool awaits_model(const struct agent *agent, uint32_t slot, uint32_t model)
+{
+    for (const struct held *held = agent->table.oldest; held != NULL; held = held->newer)
+        if (held->lease.slot == slot && held->model == model && held->state < HELD_FINISHED)
+            return true;
+    return false;
+}
+
+static void on_unload(struct agent *agent, const struct agent_event *event)
+{
+    if (event->slot >= agent->config.slots_count || event->model >= MODELS_MAX)
+        return;
+    uint8_t *load = &agent->slots[event->slot].loads[event->model];
+    if (*load != LOAD_LOADED || awaits_model(agent, event->slot, event->model))
+        return;
+    *load = LOAD_NONE;
+    emit(agent,
+         &(struct agent_action){ .type = AGENT_UNLOAD_MODEL, .slot = event->slot, .model = event->model });
+}
+
+static void on_prefetch(struct agent *agent, const struct agent_event *event)
+{
+    const struct job *job = job_find(agent, event->job);
+    if (job != NULL)
+        want_blob(agent, job);
+}
+
 static bool holds_any(const struct agent *agent, uint64_t job)
 {
     for (const struct held *held = agent->table.oldest; held != NULL; held = held->newer)
@@ -669,6 +702,8 @@ void agent_step(struct agent *agent, uint64_t now_us, const struct agent_event *
     case AGENT_MODEL_LOADED: on_model_loaded(agent, event); break;
     case AGENT_LEASE: on_lease(agent, event); break;
     case AGENT_FORGET: on_forget(agent, event->job); break;
+    case AGENT_UNLOAD: on_unload(agent, event); break;
+    case AGENT_PREFETCH: on_prefetch(agent, event); break;
     default: on_attempt(agent, event);
     }
     agent->out = NULL;

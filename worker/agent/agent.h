@@ -11,7 +11,10 @@
  * Inputs of a lease come from shared storage (the loop maps the file: INPUT_READY at once) or in pieces
  * (FETCH, within the worker's byte credit, in lease order). The executor runs READY leases of a slot in
  * order. Finished results are kept until their ACK, and sent again after each reconnect. Nothing is forgotten
- * because a connection broke. */
+ * because a connection broke.
+ *
+ * A model without jobs stays warm for a while; one with jobs is unloaded when the coordinator wants its
+ * memory, and loaded again by the next LOAD or lease. */
 #ifndef AGENT_H
 #define AGENT_H
 
@@ -58,7 +61,9 @@ enum agent_event_type {
     AGENT_RECALL,
     AGENT_RECALLED, /* the loop's answer to AGENT_UNQUEUE: taken back, or too late */
     AGENT_ACK,
-    AGENT_FORGET, /* job */
+    AGENT_FORGET,   /* job */
+    AGENT_UNLOAD,   /* slot, model: unless leases of it are held there */
+    AGENT_PREFETCH, /* job: its model is wanted in the cache, on no slot yet */
 };
 
 struct agent_event {

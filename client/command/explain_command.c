@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+/* motley job explain, worker explain: why. */
+#include "clock.h"
+#include "command.h"
+#include "reasons.h"
+#include "tool.h"
+
+#include <stdio.h>
+
+enum { WORDS_MAX = 64 };
+
+typedef void explain_one(yyjson_val *root, FILE *stream, const struct reasons_style *style);
+
+struct ask {
+    struct tool_link link;
+    bool all;
+    const char *words[WORDS_MAX];
+    size_t words_count;
+};
+
+static bool parse(const struct option_usage *usage, struct ask *ask, int argc, char **argv, int *code)
+{
+    const struct option_row rows[] = { { "all", 'a', OPTION_FLAG, &ask->all, NULL,
+                                         "a line for each slot, also where many are alike" },
+                                       TOOL_LINK_ROWS(ask->link),
+                                       { 0 } };
+    return tool_parse(usage, rows, argc, argv, ask->words, WORDS_MAX, &ask->words_count, code);
+}
+
+static void show(yyjson_val *root, const struct ask *ask, bool first, explain_one *explain)
+{
+    struct reasons_style style = { clock_wall_us(), ask->all, tool_styled(stdout), "--all" };
+    size_t index, count;
+    yyjson_val *item;
+    if (!yyjson_is_arr(root)) {
+        fputs(first ? "" : "\n", stdout);
+        explain(root, stdout, &style);
+    }
+    yyjson_arr_foreach(root, index, count, item)
+    {
+        fputs(first && index == 0 ? "" : "\n", stdout);
+        explain(item, stdout, &style);
+    }
+}
+
+static int explain_words(const struct ask *ask, const char *what, explain_one *explain)
+{
+    int code = 0;
+    yyjson_mut_doc *all = NULL;
+    motley *connection = tool_connect(&ask->link, &code);
+    for (size_t i = 0; connection && code == 0 && i < ask->words_count; i++) {
+        yyjson_doc *doc = tool_view(connection, what, ask->words[i], &code);
+        if (doc && ask->link.json && ask->words_count > 1)
+            tool_gather(&all, doc);
+        else if (doc && ask->link.json)
+            tool_print_json(doc);
+        else if (doc)
+            show(yyjson_doc_get_root(doc), ask, i == 0, explain);
+        yyjson_doc_free(doc);
+    }
+    if (all && code == 0)
+        tool_print_gathered(&all);
+    yyjson_mut_doc_free(all);
+    motley_close(&connection);
+    return code;
+}
+
+int command_job_explain(int argc, char **argv)
+{
+    static const struct option_usage usage = {
+        "motley job explain", "[JOB...] [--all] [--json]",
+        "Say why a job waits or is slow (default: last): which slots work for it, in what batches and how "
+        "fast, why each other one does not, what holds its end and what was done about that. "
+        "JOB is a job's number, its name, `last`, `all`, or a range such as 3-7.",
+        "  motley job explain last\n"
+        "  motley job explain 12 --json\n"
+    };
+    struct ask ask = { 0 };
+    int code;
+    if (!parse(&usage, &ask, argc, argv, &code))
+        return code;
+    if (ask.words_count == 0)
+        ask.words[ask.words_count++] = "last";
+    return explain_words(&ask, "explain", reasons_job);
+}
+
+int command_worker_explain(int argc, char **argv)
+{
+    static const struct option_usage usage = {
+        "motley worker explain", "WORKER... [--all] [--json]",
+        "Say why a worker (by name or id) is idle, or what it does: for each of its slots and each open job "
+        "why it works for that job, or why not.",
+        "  motley worker explain gpu-1\n"
+    };
+    struct ask ask = { 0 };
+    int code;
+    if (!parse(&usage, &ask, argc, argv, &code))
+        return code;
+    if (ask.words_count == 0) {
+        fprintf(stderr, "motley: worker explain: which worker? give its name or id\n");
+        return MOTLEY_USAGE;
+    }
+    return explain_words(&ask, "worker-explain", reasons_worker);
+}
