@@ -352,10 +352,17 @@ static void carry_bar(struct coordinator *coordinator, const struct sched_action
 }
 
 static carry_out *const carriers[] = {
-    [SCHED_LOAD] = carry_load,           [SCHED_UNLOAD] = carry_unload, [SCHED_PREFETCH] = carry_prefetch,
-    [SCHED_LEASE] = carry_lease,         [SCHED_RECALL] = carry_recall, [SCHED_ACK] = carry_ack,
-    [SCHED_STORE] = carry_store,         [SCHED_FAIL] = carry_fail,     [SCHED_COMPARE] = verification_compare,
-    [SCHED_JOB_STATE] = carry_job_state, [SCHED_BAR] = carry_bar,
+    [SCHED_LOAD] = carry_load,
+    [SCHED_UNLOAD] = carry_unload,
+    [SCHED_PREFETCH] = carry_prefetch,
+    [SCHED_LEASE] = carry_lease,
+    [SCHED_RECALL] = carry_recall,
+    [SCHED_ACK] = carry_ack,
+    [SCHED_STORE] = carry_store,
+    [SCHED_FAIL] = carry_fail,
+    [SCHED_COMPARE] = verification_compare,
+    [SCHED_JOB_STATE] = carry_job_state,
+    [SCHED_BAR] = carry_bar,
 };
 
 static void carry_all(struct coordinator *coordinator)

@@ -180,12 +180,13 @@ static void post_summary(struct coordinator *coordinator, const struct record *r
 
 static void post_verification(struct coordinator *coordinator, struct record *record)
 {
-    uint64_t unchecked = verification_unchecked(
-        record->verification, record->in_sched ? coordinator->sched : NULL, record->number);
+    uint64_t unchecked = verification_unchecked(record->verification,
+                                                record->in_sched ? coordinator->sched : NULL, record->number);
     uint64_t told = verification_checked(record->verification) + unchecked;
     uint8_t *value;
     size_t size;
-    if (told == record->verification_told || verification_pack(record->verification, unchecked, &value, &size))
+    if (told == record->verification_told ||
+        verification_pack(record->verification, unchecked, &value, &size))
         return;
     record->verification_told = told;
     post_tally(coordinator, record->number, VERIFICATION_KEY, value, size);

@@ -157,10 +157,11 @@ static void on_published(struct coordinator *coordinator, struct clerk_event *ev
 
 static void read_clerk(struct coordinator *coordinator)
 {
-    static void (*const events[])(struct coordinator *, struct clerk_event *) = {
-        [CLERK_PUBLISH] = on_published, [CLERK_BLOB_PUT] = desk_blob_taken, [CLERK_READ] = on_piece,
-        [CLERK_COMPARE] = verification_compared
-    };
+    static void (*const events[])(struct coordinator *,
+                                  struct clerk_event *) = { [CLERK_PUBLISH] = on_published,
+                                                            [CLERK_BLOB_PUT] = desk_blob_taken,
+                                                            [CLERK_READ] = on_piece,
+                                                            [CLERK_COMPARE] = verification_compared };
     struct clerk_event event;
     while (clerk_receive(coordinator->clerk, &event)) {
         events[event.command->type](coordinator, &event);
@@ -287,8 +288,8 @@ static enum err make_tables(struct coordinator *coordinator, struct why *why)
     coordinator->online = online_new();
     coordinator->context = zmq_ctx_new();
     bool ok = coordinator->peers && coordinator->roster && coordinator->jobs && coordinator->registry &&
-              coordinator->tenants && coordinator->classes && coordinator->outbox && coordinator->events && coordinator->online &&
-              coordinator->context;
+              coordinator->tenants && coordinator->classes && coordinator->outbox && coordinator->events &&
+              coordinator->online && coordinator->context;
     return ok ? ERR_OK : why_set(why, ERR_MEMORY, "out of memory for the coordinator's tables");
 }
 

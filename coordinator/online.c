@@ -277,8 +277,9 @@ static enum err make_request(struct coordinator *coordinator, struct wire_in *in
     const struct message_infer *ask = &in->message->infer;
     struct online *online = coordinator->online;
     struct request *request = *made = calloc(1, sizeof *request);
-    enum err err = request ? make_record(coordinator, ask, &request->record, why)
-                           : why_set(why, ERR_MEMORY, "the coordinator is out of memory");
+    if (!request)
+        return why_set(why, ERR_MEMORY, "the coordinator is out of memory");
+    enum err err = make_record(coordinator, ask, &request->record, why);
     if (err) {
         free(request);
         return err;
@@ -403,7 +404,7 @@ static void schedule(struct coordinator *coordinator, struct request *request)
                               &event, &why))
         log_debug("TENANT-UNKNOWN", "%s", why.text);
     event.add.online = true;
-    event.add.deadline_us = request->until_us;
+    event.add.deadline_us = request->deadline_us; /* a time-out alone makes no batch shorter */
     event.add.failures_max = 0;
     if (!admit(coordinator, request, &event))
         return;

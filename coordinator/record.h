@@ -69,12 +69,12 @@ struct record {
     uint64_t done, failed; /* as recovered, or as the scheduler last had it when it forgot the job */
     bool recovered;        /* accepted in an earlier life */
     bool in_sched;
-    bool failing;                     /* its end is sure, its error file is being written */
-    struct clerk_command *publishing; /* a look: the clerk has it; NULL = nothing */
-    uint64_t publish_again_us;        /* the output's disk was full: when to try again; 0 = not waiting */
-    char *full;                       /* the output whose disk is full, until it is written; NULL = none */
-    uint32_t assembling, assembled;   /* handout.c's */
-    uint64_t told_us;                 /* when its tallies were last posted */
+    bool failing;                      /* its end is sure, its error file is being written */
+    struct clerk_command *publishing;  /* a look: the clerk has it; NULL = nothing */
+    uint64_t publish_again_us;         /* the output's disk was full: when to try again; 0 = not waiting */
+    char *full;                        /* the output whose disk is full, until it is written; NULL = none */
+    uint32_t assembling, assembled;    /* handout.c's */
+    uint64_t told_us;                  /* when its tallies were last posted */
     struct verification *verification; /* NULL = nothing yet */
     uint64_t verification_told;        /* samples in it when it was last posted */
     uint32_t comparing;                /* comparisons that the clerk has */

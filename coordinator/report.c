@@ -354,8 +354,7 @@ static void add_verification(const struct view *view, yyjson_mut_doc *doc, yyjso
         return;
     }
     uint64_t checked = verification_checked(found);
-    uint64_t unchecked =
-        verification_unchecked(found, record->in_sched ? view->sched : NULL, record->number);
+    uint64_t unchecked = verification_unchecked(found, record->in_sched ? view->sched : NULL, record->number);
     yyjson_mut_val *part = yyjson_mut_obj_add_obj(doc, object, "verify");
     yyjson_mut_obj_add_uint(doc, part, "samples_checked", checked);
     yyjson_mut_obj_add_uint(doc, part, "samples_unchecked", unchecked);

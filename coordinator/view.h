@@ -34,10 +34,10 @@ struct view {
     struct registry *registry;
     const struct tenants *tenants;
     const struct events *events;
-    const struct sched *sched; /* NULL: nothing is live */
+    const struct sched *sched;   /* NULL: nothing is live */
     const struct online *online; /* NULL: as sched */
-    const char *url;           /* the first that we listen on */
-    const char *full;          /* the path whose disk is full; "" = none */
+    const char *url;             /* the first that we listen on */
+    const char *full;            /* the path whose disk is full; "" = none */
     uint64_t pid, term;
     uint64_t now_us, started_us; /* monotonic */
     int64_t wall_us;

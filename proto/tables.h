@@ -11,9 +11,9 @@
 enum tables_frames {
     TABLES_FRAMES_NONE = 0,
     TABLES_FRAMES_ONE,
-    TABLES_FRAMES_MAY,   /* none or one */
-    TABLES_FRAMES_IF_OK, /* one when `ok`, else none */
-    TABLES_FRAMES_SUM,   /* the sum of `frames` over the results */
+    TABLES_FRAMES_MAY,    /* none or one */
+    TABLES_FRAMES_IF_OK,  /* one when `ok`, else none */
+    TABLES_FRAMES_SUM,    /* the sum of `frames` over the results */
     TABLES_FRAMES_INPUTS, /* one for each of `inputs` */
     TABLES_FRAMES_SHAPES, /* one for each of `shapes` */
 };

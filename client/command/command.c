@@ -42,9 +42,9 @@ const struct command command_table[] = {
 };
 
 static const char *const planned[] = {
-    "doctor",         "key",           "completion",          "job retry",
-    "model remove", "bench dispatch", "bench latency", "bench single-stream", "bench multi-stream",
-    "bench server", "bench offline",  "bench compare",
+    "doctor",         "key",           "completion",          "job retry",          "model remove",
+    "bench dispatch", "bench latency", "bench single-stream", "bench multi-stream", "bench server",
+    "bench offline",  "bench compare",
 };
 
 /* How many of argv's words are the name's; 0 if they are not. */

@@ -242,8 +242,9 @@ static enum err copy_inferred(struct wire_in *in, struct answer *answer, struct 
 
 static enum err copy_any(struct wire_in *in, struct answer *answer, struct why *why)
 {
-    enum err err = in->message->type == MESSAGE_REPLY ? copy_answer(in, answer, why)
-                                                       : message_frames_check(in->message, in->frames_count, why);
+    enum err err = in->message->type == MESSAGE_REPLY
+                       ? copy_answer(in, answer, why)
+                       : message_frames_check(in->message, in->frames_count, why);
     if (err == ERR_OK && in->message->type == MESSAGE_INFERRED)
         err = copy_inferred(in, answer, why);
     if (err != ERR_OK)

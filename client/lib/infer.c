@@ -362,8 +362,10 @@ static enum err make_answer(struct inference *it, struct answer *answer, uint64_
                             struct motley_answer **made, struct why *why)
 {
     struct whole_answer *whole = calloc(1, sizeof *whole);
-    if (!whole)
+    if (!whole || !answer->inferred) {
+        free(whole);
         return why_set(why, ERR_MEMORY, "no memory for an answer");
+    }
     *made = &whole->answer;
     whole->inferred = *answer->inferred;
     answer->inferred->outputs_count = 0;
@@ -471,10 +473,10 @@ struct motley_answer *motley_infer(motley *connection, const struct motley_infer
             why_set(&why, ERR_USAGE, "motley_infer: begin with MOTLEY_INFER_INIT of this version's motley.h");
     else if (!(it = inference_new(connection, asked)))
         err = why_set(&why, ERR_MEMORY, "no memory to ask");
-    if (err == ERR_OK)
+    if (it) {
         err = infer(it, &answer, &why);
-    if (it)
         inference_free(it);
+    }
     motley_error_set(error, err, &why);
     return answer;
 }

@@ -142,14 +142,14 @@ struct motley_tensor {
 };
 
 struct motley_infer {
-    size_t size; /* sizeof this struct */
-    const char *model; /* as in motley_submit */
-    const char *input; /* a file as in motley_submit, or NULL: */
+    size_t size;                        /* sizeof this struct */
+    const char *model;                  /* as in motley_submit */
+    const char *input;                  /* a file as in motley_submit, or NULL: */
     const struct motley_tensor *inputs; /* arrays in memory, borrowed until the return */
     size_t inputs_count;
     uint64_t samples;        /* for "synthetic" */
-    double deadline_seconds; /* the answer is of use for so long: refused at once if it cannot come in time, and
-                                dropped then; 0 = none */
+    double deadline_seconds; /* the answer is of use for so long: refused at once if it cannot come in time,
+                                and dropped then; 0 = none */
     double timeout_seconds;  /* give up after; 0 = a minute */
 };
 #define MOTLEY_INFER_INIT                                                                                    \
@@ -171,11 +171,11 @@ struct motley_answer {
 
 /* Ask for the answers to a few samples now: one online request, run before all jobs. All input and all output
  * is one message each (64 MiB an array); larger is for motley_submit. Nothing of it is kept: when the
- * coordinator restarts meanwhile it is asked again, until the time is over. The answer is yours, to be freed with
- * motley_answer_free, and does not depend on the connection. NULL on failure: MOTLEY_TIMEOUT when the deadline
- * or the time-out passed or cannot be kept, MOTLEY_FAILED when the model failed or too many ask at once ("busy":
- * try again). A model file is checked and uploaded at its first use on a connection. Several requests at once
- * need several connections. */
+ * coordinator restarts meanwhile it is asked again, until the time is over. The answer is yours, to be freed
+ * with motley_answer_free, and does not depend on the connection. NULL on failure: MOTLEY_TIMEOUT when the
+ * deadline or the time-out passed or cannot be kept, MOTLEY_FAILED when the model failed or too many ask at
+ * once ("busy": try again). A model file is checked and uploaded at its first use on a connection. Several
+ * requests at once need several connections. */
 MOTLEY_API struct motley_answer *motley_infer(motley *connection, const struct motley_infer *infer,
                                               struct motley_error *error);
 MOTLEY_API void motley_answer_free(struct motley_answer **answer); /* sets the pointer to NULL */

@@ -16,7 +16,8 @@ void dispatch(struct sched *sched);
  * it waits for one batch at most. */
 void dispatch_preempt(struct sched *sched, const struct job *job);
 
-/* An online request came: on the slots that could serve it, batches are kept short from now on and for a while. */
+/* An online request came: on the slots that could serve it, batches are kept short from now on and for a
+ * while. */
 void dispatch_cap(struct sched *sched, const struct job *online);
 
 #endif

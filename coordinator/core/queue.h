@@ -46,7 +46,7 @@ struct queues {
     struct queue *
         *at; /* ascending by (priority descending, tenant, pool); never removed while a job may come */
     uint64_t waiting; /* jobs in all of them */
-    double floor_us; /* device time per weight of the tenant served last: who comes back starts here */
+    double floor_us;  /* device time per weight of the tenant served last: who comes back starts here */
 };
 
 void queues_init(struct queues *queues);
@@ -57,8 +57,8 @@ void queues_fini(struct queues *queues);
 void queue_touch(struct queues *queues, struct job *job, uint64_t now_us);
 void queue_leave(struct queues *queues, struct job *job); /* before its priority, deadline or pool changes */
 
-/* Visits jobs in the order in which a slot should try them until visit returns false. able says which queues the
- * slot may serve. */
+/* Visits jobs in the order in which a slot should try them until visit returns false. able says which queues
+ * the slot may serve. */
 typedef bool queue_able(void *context, const struct queue *queue);
 typedef bool queue_visit(void *context, struct job *job);
 void queue_walk(struct queues *queues, uint64_t now_us, queue_able *able, queue_visit *visit, void *context);

@@ -1,24 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /* ranges - a set of samples as disjoint, never touching intervals [first, end). Pure; O(log intervals) a
- * change.
+ * look, and a change moves a bounded block of memory besides.
  *
  * A job of a billion samples costs what its holes cost. Running out of memory aborts (ENSURE): the number of
  * intervals is bounded by the chunks in flight, which the caller bounds. */
 #ifndef RANGES_H
 #define RANGES_H
 
-#include "treap.h"
-
 #include <stdbool.h>
 #include <stdint.h>
 
-struct range {
-    struct treap_node node;
-    uint64_t first, end;
-};
-
 struct ranges {
-    struct treap_node *root;
+    struct ranges_block *blocks; /* ascending */
+    uint32_t blocks_count, blocks_capacity;
     uint64_t samples; /* sum of the lengths */
     uint64_t intervals;
 };

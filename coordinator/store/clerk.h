@@ -76,8 +76,8 @@ struct clerk_command {
     uint64_t file_bytes;
     int64_t mtime_ns;
 
-    /* COMPARE: job, samples, outputs as in PUBLISH; the fresh rows (release is called as for BLOB_PUT), and the
-     * answer */
+    /* COMPARE: job, samples, outputs as in PUBLISH; the fresh rows (release is called as for BLOB_PUT), and
+     * the answer */
     struct compare_fresh fresh;
     struct comparison comparison;
 
