@@ -223,6 +223,7 @@ static void add_emulated(struct hello *hello, const struct fleet_worker *member,
     slot->batch_max = member->curve.batch_max;
     slot->window = HELLO_EMULATED_WINDOW;
     slot->price_per_hour = member->price_per_hour;
+    slot->load_us = member->load_seconds * 1e6 * scale;
     if (member->prior != NULL) {
         slot->alpha_us = member->prior->alpha_ms * 1000 * scale;
         slot->beta_us = member->prior->beta_ms * 1000 * scale;

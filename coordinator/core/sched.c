@@ -615,7 +615,7 @@ static void end_lease(struct sched *sched, struct slot *slot, struct lease *live
     if (!lease.blame.suspected && event->result.failure == SCHED_OK)
         trust_succeeded(sched, slot);
     slot_expect(slot, sched->now_us);
-    state_refresh(sched, slot);
+    state_refresh_later(sched, slot);
     state_ask(sched, slot);
 }
 
@@ -707,7 +707,7 @@ static void settled(struct sched *sched, const struct sched_event *event, bool s
     if (job) {
         job->settling -= event->count;
         *(settle->failed || !stored ? &job->failed : &job->done) += event->count;
-        if (!settle->failed && stored)
+        if (job->verify_ppm > 0 && !settle->failed && stored)
             job_check_choose(job, event->first, event->count, sched->slots[settle->slot - 1]->info.class);
         queue_touch(&sched->queues, job, sched->now_us);
         if (settle->leased_us > 0 && !settle->failed && stored)
@@ -873,6 +873,8 @@ void sched_step(struct sched *sched, uint64_t now_us, const struct sched_event *
     case SCHED_RESUME: set_paused(sched, false); break;
     }
     dispatch(sched);
+    if (sched->stale)
+        state_refresh(sched, sched->stale);
     state_drain(sched, out);
 }
 

@@ -10,6 +10,7 @@ static const uint64_t LEASE_UNKNOWN_US = 20000000; /* to wait for a slot that ha
 static const double CAP_STRETCH =
     4.0; /* a chunk may run so much longer than the cap where that costs too much */
 static const uint32_t WAKES_MAX = 64;
+static const uint64_t FEW_SLOTS = 256; /* of a pool: each one's place counts at any moment */
 static const uint64_t WAKE_PAUSE_US = 200;
 static const double LEASE_STRETCH =
     2.0; /* a lease expires this many expected durations after its expected end */
@@ -147,6 +148,19 @@ void state_refresh(struct sched *sched, struct slot *slot)
         }
     }
     refresh_expiry(sched, slot);
+    if (sched->stale == slot)
+        sched->stale = NULL;
+}
+
+void state_refresh_later(struct sched *sched, struct slot *slot)
+{
+    bool many = true;
+    for (uint32_t i = 0; i < slot->members_count; i++)
+        many = many && sched->pools[slot->members[i]->pool].fill.count > FEW_SLOTS;
+    if (!many || sched->stale)
+        state_refresh(sched, slot);
+    else
+        sched->stale = slot;
 }
 
 void state_unsit(struct sched *sched, struct slot *slot)

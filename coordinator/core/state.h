@@ -83,6 +83,7 @@ struct sched {
 
     struct slot *asking_first, *asking_last, *sitting_first, *sitting_last;
     struct heap expiry;
+    struct slot *stale; /* to be refreshed before this step ends; NULL = none is */
 
     size_t outbox_first, outbox_count, outbox_capacity;
     struct sched_action *outbox;
@@ -110,6 +111,9 @@ void state_drain(struct sched *sched, struct sched_actions *out);
 
 void state_refresh(struct sched *sched,
                    struct slot *slot); /* after its leases or curves changed: pools and expiry */
+/* The same before this step ends, where one slot more or less weighs little. It will most likely get a lease
+ * in this step, and moves once then, not twice. */
+void state_refresh_later(struct sched *sched, struct slot *slot);
 void state_expiry_again(struct sched *sched, struct slot *slot); /* its item's time came */
 void state_ask(struct sched *sched, struct slot *slot); /* it may have room: look at it in this step */
 void state_unsit(struct sched *sched, struct slot *slot);

@@ -401,7 +401,6 @@ static void crowd_come(struct crowd *crowd, uint32_t count)
                                         .window = 2,
                                         .alpha_us = slot->alpha_us,
                                         .beta_us = slot->beta_us };
-        crowd->now_us++;
         crowd_step(crowd, &(struct sched_event){ .type = SCHED_WORKER_UP, .worker = i, .up = { 1, &info } });
         crowd_obey(crowd);
     }

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum { JOBS = 24, TENANTS = 3, POOLS = 3, STEPS = 20000 };
+enum { JOBS = 64, TENANTS = 2, POOLS = 2, STEPS = 20000 };
 
 static struct job *make(uint64_t id, int32_t priority, uint32_t tenant, uint32_t pool, uint64_t deadline_us)
 {
@@ -358,7 +358,7 @@ static void draw_jobs(struct rng *rng, struct book *book, struct queues *queues)
         queues->tenants[i].weight = book->weight[i] = 1 + (double)i;
     for (uint32_t i = 0; i < JOBS; i++) {
         book->jobs[i] =
-            make(i + 1, (int32_t)rng_below(rng, 3), (uint32_t)rng_below(rng, TENANTS),
+            make(i + 1, (int32_t)rng_below(rng, 2), (uint32_t)rng_below(rng, TENANTS),
                  (uint32_t)rng_below(rng, POOLS), rng_below(rng, 4) ? 0 : 1 + rng_below(rng, 1000));
         set_work(queues, book->jobs[i], false, 0);
     }
