@@ -180,20 +180,18 @@ static void find(const struct fill *fill, double start_us, uint32_t id, struct p
     struct fill_node *node = fill->root;
     path->end_us = FILL_NEVER;
     path->end_id = UINT32_MAX;
-    for (uint32_t level = fill->height;; level--) {
+    for (uint32_t level = fill->height; level > 0; level--) {
         uint32_t count = up_to(node, start_us, id);
-        path->node[level] = node;
-        if (level == 0) {
-            path->index[0] = count;
-            return;
-        }
         if (count < node->count) {
             path->end_us = node->at[count].start_us;
             path->end_id = node->at[count].id;
         }
+        path->node[level] = node;
         path->index[level] = count > 0 ? count - 1 : 0;
         node = node->at[path->index[level]].node;
     }
+    path->node[0] = node;
+    path->index[0] = up_to(node, start_us, id);
 }
 
 /* The way to a slot that is there; its index in the leaf. */

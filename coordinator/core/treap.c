@@ -6,12 +6,6 @@
 
 #include <stddef.h>
 
-static void pull(struct treap_node *node, const struct treap_ops *ops)
-{
-    if (ops->pull)
-        ops->pull(node);
-}
-
 /* Cut root into the nodes less than key and the rest. */
 static void split(struct treap_node *root, const struct treap_node *key, const struct treap_ops *ops,
                   struct treap_node **low, struct treap_node **high)
@@ -21,11 +15,9 @@ static void split(struct treap_node *root, const struct treap_node *key, const s
     } else if (ops->less(root, key)) {
         split(root->right, key, ops, &root->right, high);
         *low = root;
-        pull(root, ops);
     } else {
         split(root->left, key, ops, low, &root->left);
         *high = root;
-        pull(root, ops);
     }
 }
 
@@ -39,7 +31,6 @@ static struct treap_node *join(struct treap_node *low, struct treap_node *high, 
         low->right = join(low->right, high, ops);
     else
         high->left = join(low, high->left, ops);
-    pull(top, ops);
     return top;
 }
 
@@ -48,14 +39,12 @@ static struct treap_node *insert(struct treap_node *root, struct treap_node *nod
 {
     if (!root || node->priority > root->priority) {
         split(root, node, ops, &node->left, &node->right);
-        pull(node, ops);
         return node;
     }
     if (ops->less(node, root))
         root->left = insert(root->left, node, ops);
     else
         root->right = insert(root->right, node, ops);
-    pull(root, ops);
     return root;
 }
 
@@ -76,7 +65,6 @@ static struct treap_node *removed(struct treap_node *root, struct treap_node *no
         root->left = removed(root->left, node, ops);
     else
         root->right = removed(root->right, node, ops);
-    pull(root, ops);
     return root;
 }
 
@@ -86,38 +74,11 @@ void treap_remove(struct treap_node **root, struct treap_node *node, const struc
     node->left = node->right = NULL;
 }
 
-void treap_refresh(struct treap_node *root, struct treap_node *node, const struct treap_ops *ops)
-{
-    ENSURE(root);
-    if (root != node)
-        treap_refresh(ops->less(node, root) ? root->left : root->right, node, ops);
-    pull(root, ops);
-}
-
 struct treap_node *treap_first(struct treap_node *root)
 {
     while (root && root->left)
         root = root->left;
     return root;
-}
-
-struct treap_node *treap_last(struct treap_node *root)
-{
-    while (root && root->right)
-        root = root->right;
-    return root;
-}
-
-struct treap_node *treap_before(struct treap_node *root, const struct treap_node *node,
-                                const struct treap_ops *ops)
-{
-    struct treap_node *best = NULL;
-    while (root) {
-        bool smaller = ops->less(root, node);
-        best = smaller ? root : best;
-        root = smaller ? root->right : root->left;
-    }
-    return best;
 }
 
 struct treap_node *treap_after(struct treap_node *root, const struct treap_node *node,

@@ -187,6 +187,14 @@ static void check_drain(const struct message *message)
     assert_true(message->drain.resume);
 }
 
+static void check_change(const struct message *message)
+{
+    assert_string_equal(message->change.which, "12");
+    assert_int_equal(message->change.what, CHANGE_PRIORITY | CHANGE_DEADLINE);
+    assert_int_equal(message->change.priority, 5);
+    assert_int_equal(message->change.deadline_us, 600000000);
+}
+
 static void check_infer(const struct message *message)
 {
     assert_int_equal(message->infer.samples, 1);
@@ -217,6 +225,7 @@ static void check_contents(const struct message *message)
     case MESSAGE_PREFETCH: assert_int_equal(message->prefetch.job, 7); break;
     case MESSAGE_DRAINING: assert_true(message->draining.on); break;
     case MESSAGE_DRAIN: check_drain(message); break;
+    case MESSAGE_CHANGE: check_change(message); break;
     case MESSAGE_INFER: check_infer(message); break;
     case MESSAGE_INFERRED: check_inferred(message); break;
     default: fail_msg("no contents are known for the example %s", message_name(message->type));
