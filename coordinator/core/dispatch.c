@@ -7,6 +7,7 @@
 #include "pool.h"
 
 static const uint64_t LOOK_AGAIN_US = 50000;
+static const int QUOTA_LOOKS = 256;
 static const uint64_t ONLINE_HOLD_US = 10000000; /* batches stay short so long after the last request */
 static const double ONLINE_SHARE = 0.5; /* of a request's time that it may wait for the batch before it */
 static const double ONLINE_LEAST_US = 1000;
@@ -17,15 +18,34 @@ struct asking {
     bool gave;
 };
 
-/* A tenant at its quota may only fill up the slots that it holds already. */
-/* A tenant at its quota may only fill up the slots that it holds already. */
+/* Would the tenant's quota be better spent on as many faster slots, which are free or its own already? */
+static bool better_elsewhere(const struct asking *asking, const struct queue *queue, uint32_t quota)
+{
+    const struct fill *fill = &asking->sched->pools[queue->pool].fill;
+    const struct member *mine = slot_member(asking->slot, queue->pool);
+    uint32_t better = 0;
+    int seen = 0;
+    for (struct fill_slot *at = fill_first(fill); at && seen < QUOTA_LOOKS;
+         at = fill_next(fill, at), seen++) {
+        const struct slot_model *model = at->owner;
+        bool free = model->slot->leases_count == 0 || state_holds(model->slot, queue->tenant);
+        better += free && model->state == SLOT_MODEL_READY && at->rate > mine->fill.rate;
+    }
+    return mine->fill.present && better >= quota;
+}
+
+/* A tenant with a quota holds its fastest slots; at its quota it may only fill up those that it holds. */
 static bool able(void *context, const struct queue *queue)
 {
     const struct asking *asking = context;
     const struct tenant *tenant = &asking->sched->queues.tenants[queue->tenant];
-    bool full = tenant->slots_quota > 0 && tenant->slots_held >= tenant->slots_quota;
-    return pool_allows(asking->sched, asking->slot, queue->pool) &&
-           (!full || state_holds(asking->slot, queue->tenant));
+    if (!pool_allows(asking->sched, asking->slot, queue->pool))
+        return false;
+    if (tenant->slots_quota == 0)
+        return true;
+    bool full = tenant->slots_held >= tenant->slots_quota;
+    return (!full || state_holds(asking->slot, queue->tenant)) &&
+           !better_elsewhere(asking, queue, tenant->slots_quota);
 }
 
 /* False: the slot has what it wants, or must wait for this job. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "explain.h"
 
+#include "forecast.h"
 #include "placement.h"
 #include "pool.h"
 #include "state.h"
@@ -240,6 +241,9 @@ bool explain_job(const struct sched *sched, uint64_t id, struct explain_job *exp
                               .tenant_weight = tenant->weight };
     for (uint32_t i = 0; i < sched->slots_count; i++)
         explain->slots_serving += in_flight(sched->slots[i], id) > 0;
+    struct forecast forecast;
+    if (forecast_job(sched, id, &forecast) && forecast.known)
+        explain->finish_us = forecast.done_us;
     if (job_open(job)) {
         add_holder(sched, job, explain);
         explain->jobs_before = jobs_before(sched, job);

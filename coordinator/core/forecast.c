@@ -37,6 +37,14 @@ static int by_start(const void *a, const void *b)
     return x->slot < y->slot ? -1 : x->slot > y->slot;
 }
 
+static int by_rate(const void *a, const void *b)
+{
+    const struct part *x = a, *y = b;
+    if (x->rate < y->rate || x->rate > y->rate)
+        return x->rate > y->rate ? -1 : 1;
+    return x->slot < y->slot ? -1 : x->slot > y->slot;
+}
+
 static bool describe(const struct sched *sched, const struct job *job, const struct slot *slot,
                      struct part *part)
 {
@@ -90,8 +98,13 @@ static void plan_make(const struct sched *sched, const struct job *job, struct p
     plan->count = 0;
     for (uint32_t i = 0; i < sched->slots_count; i++)
         plan->count += describe(sched, job, sched->slots[i], &plan->parts[plan->count]);
+    uint32_t quota = sched->queues.tenants[job->tenant].slots_quota;
+    if (quota > 0 && plan->count > quota) { /* it holds its fastest slots */
+        qsort(plan->parts, plan->count, sizeof *plan->parts, by_rate);
+        plan->count = quota;
+    }
     qsort(plan->parts, plan->count, sizeof *plan->parts, by_start);
-    plan->samples = (double)(job->ready.samples + job->suspect_samples);
+    plan->samples = (double)(job_ready_units(job) + job->suspect_samples);
     double leased = last_lease_end(sched, job);
     double filled =
         plan->samples > 0 ? level(plan->parts, plan->count, plan->samples) : (double)sched->now_us;

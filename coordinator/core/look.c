@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "look.h"
 
+#include "forecast.h"
 #include "state.h"
 
 #include <stdlib.h>
@@ -17,22 +18,14 @@ static void count_slots(const struct sched *sched, const struct job *job, struct
     }
 }
 
-static uint64_t as_us(double us) { return us >= 0 && us < 9e18 ? (uint64_t)us : UINT64_MAX; }
-
 static uint64_t eta_us(const struct sched *sched, const struct job *job)
 {
-    double now = (double)sched->now_us, end = now;
+    struct forecast forecast;
+    double scale;
     if (!job_open(job))
         return 0;
-    for (uint32_t i = 0; i < sched->slots_count; i++)
-        for (uint32_t k = 0; k < sched->slots[i]->leases_count; k++) {
-            const struct lease *lease = &sched->slots[i]->leases[k];
-            if (lease->job == job->id && !lease->expired && lease->end_us > end)
-                end = lease->end_us;
-        }
-    uint64_t ready = job->ready.samples + job->suspect_samples;
-    double finish = ready ? fill_finish_us(state_fill(sched, job), now, (double)ready) : now;
-    return finish >= FILL_NEVER ? UINT64_MAX : as_us((finish > end ? finish : end) - now);
+    forecast_make(sched, job, &forecast, &scale);
+    return forecast.known ? forecast.done_us - sched->now_us : UINT64_MAX;
 }
 
 /* The best rate over all allowed sizes, as the bound has it: no cap, no cost, the device at its healthy

@@ -234,7 +234,10 @@ void state_lease_over(struct sched *sched, const struct slot *slot, const struct
 {
     struct tenant *tenant = &sched->queues.tenants[lease->tenant];
     queue_correct(&sched->queues, lease->tenant, run_us - lease->charged_us);
-    tenant->slots_held -= !lease->expired && !state_holds(slot, lease->tenant);
+    bool freed = !lease->expired && !state_holds(slot, lease->tenant);
+    tenant->slots_held -= freed;
+    if (freed && tenant->slots_quota > 0)
+        state_wake(sched); /* a faster slot may wait for it */
 }
 
 /* ---- settling ---- */
