@@ -6,6 +6,7 @@
 #include "ensure.h"
 #include "ledger.h"
 #include "online.h"
+#include "precision.h"
 #include "proof.h"
 #include "recorder.h"
 #include "verification.h"
@@ -174,10 +175,10 @@ static void describe_sources(const struct coordinator *coordinator, const struct
     }
 }
 
-static uint64_t model_bytes(const struct coordinator *coordinator, const struct message_submit *spec)
+static uint64_t model_bytes(const struct coordinator *coordinator, const uint8_t blob[SHA256_BYTES])
 {
     uint64_t bytes = 0;
-    return clerk_blob_find(coordinator->state_dir, spec->model_blob, &bytes) ? bytes : 0;
+    return clerk_blob_find(coordinator->state_dir, blob, &bytes) ? bytes : 0;
 }
 
 struct record *coordinator_record(const struct coordinator *coordinator, uint64_t job)
@@ -205,7 +206,7 @@ void coordinator_tell(struct coordinator *coordinator, struct worker *worker, st
                                .samples = record->samples,
                                .model = spec->model_blob,
                                .format = spec->format,
-                               .model_bytes = model_bytes(coordinator, spec),
+                               .model_bytes = model_bytes(coordinator, spec->model_blob),
                                .inputs = inputs,
                                .inputs_count = spec->inputs_count,
                                .sources = sources,
@@ -238,6 +239,13 @@ static struct worker *serving(const struct coordinator *coordinator, const struc
     return worker && worker->serving && !worker->doomed ? worker : NULL;
 }
 
+/* Of a model with several files the one that the scheduler chose; NULL: it has one. */
+static const uint8_t *variant_of(const struct coordinator *coordinator, const struct record *record,
+                                 const struct sched_action *action)
+{
+    return record->models_count > 1 ? registry_file(coordinator->registry, action->model)->blob : NULL;
+}
+
 static void carry_load(struct coordinator *coordinator, const struct sched_action *action)
 {
     struct worker *worker = serving(coordinator, action);
@@ -246,7 +254,11 @@ static void carry_load(struct coordinator *coordinator, const struct sched_actio
         return;
     coordinator_tell(coordinator, worker, record);
     struct message message = { .type = MESSAGE_LOAD };
-    message.load = (struct message_load){ .slot = action->slot, .job = action->job };
+    const uint8_t *variant = variant_of(coordinator, record, action);
+    message.load = (struct message_load){ .slot = action->slot,
+                                          .job = action->job,
+                                          .model = variant,
+                                          .model_bytes = variant ? model_bytes(coordinator, variant) : 0 };
     if (online_is(action->job))
         online_loading(coordinator, action->job);
     coordinator_send_worker(coordinator, worker, &message);
@@ -315,7 +327,10 @@ static void carry_prefetch(struct coordinator *coordinator, const struct sched_a
         return;
     coordinator_tell(coordinator, worker, record);
     struct message message = { .type = MESSAGE_PREFETCH };
-    message.prefetch.job = action->job;
+    const uint8_t *variant = variant_of(coordinator, record, action);
+    message.prefetch = (struct message_prefetch){
+        .job = action->job, .model = variant, .model_bytes = variant ? model_bytes(coordinator, variant) : 0
+    };
     coordinator_send_worker(coordinator, worker, &message);
 }
 
@@ -390,13 +405,30 @@ void coordinator_step(struct coordinator *coordinator, const struct sched_event 
 
 /* The deadline is kept as time passed since the job was accepted, by the wall clock, which alone goes on
  * while no coordinator lives. One that has passed is one that came now. */
-static uint64_t deadline_us(const struct coordinator *coordinator, const struct message_submit *spec,
-                            int64_t submitted_us)
+uint64_t coordinator_deadline(const struct coordinator *coordinator, const struct message_submit *spec,
+                              int64_t submitted_us)
 {
     if (!spec->deadline_us)
         return 0;
     int64_t left_us = submitted_us + (int64_t)spec->deadline_us - clock_wall_us();
     return coordinator->now_us + (left_us > 0 ? (uint64_t)left_us : 0) + !coordinator->now_us;
+}
+
+/* A slot runs the first whose precision it has; the last runs everywhere, as a model's only file does. */
+static void describe_variants(struct coordinator *coordinator, const struct message_submit *spec,
+                              struct sched_event *event)
+{
+    _Static_assert((int)VARIANTS_MAX == (int)SCHED_VARIANTS_MAX, "a job's variants fit");
+    uint32_t numbers[VARIANTS_MAX];
+    uint32_t count = spec->variants_count > 1 ? registry_numbers(coordinator->registry, spec, numbers) : 0;
+    for (uint32_t i = 0; i < count; i++)
+        event->add.variants[i] = (struct sched_variant){
+            .model = numbers[i],
+            .formats = jobs_format(spec->variants[i].format),
+            .precisions = i + 1 < count ? precision_bit(spec->variants[i].precision) : 0,
+            .memory_bytes = model_bytes(coordinator, spec->variants[i].blob),
+        };
+    event->add.variants_count = count;
 }
 
 enum err coordinator_job_event(struct coordinator *coordinator, const struct message_submit *spec,
@@ -413,12 +445,14 @@ enum err coordinator_job_event(struct coordinator *coordinator, const struct mes
     event->add.batch_fixed = spec->batch_fixed;
     event->add.failures_max = record_failures_max(spec);
     event->add.tenant = tenant == TENANTS_NONE ? 0 : tenant;
-    event->add.deadline_us = deadline_us(coordinator, spec, submitted_us);
+    event->add.deadline_us = coordinator_deadline(coordinator, spec, submitted_us);
     event->add.objective = (enum sched_objective)spec->objective;
     event->add.require = *spec->require ? spec->require : NULL;
     event->add.prefer = *spec->prefer ? spec->prefer : NULL;
     event->add.verify_ppm = spec->verify_ppm;
-    event->add.memory_bytes = model_bytes(coordinator, spec); /* its weights are the least that it needs */
+    event->add.memory_bytes =
+        model_bytes(coordinator, spec->model_blob); /* its weights are the least that it needs */
+    describe_variants(coordinator, spec, event);
     return tenant != TENANTS_NONE
                ? ERR_OK
                : why_set(why, ERR_FULL, "--tenant %s: %d tenants are known, which is the most", spec->tenant,

@@ -122,6 +122,10 @@ void coordinator_tell(struct coordinator *coordinator, struct worker *worker, st
 /* FORGET a job that is over, to every worker that was told of it. */
 void coordinator_forget(struct coordinator *coordinator, uint64_t job);
 
+/* The deadline of a job that was accepted at submitted_us (wall clock), in step time; 0 = none. */
+uint64_t coordinator_deadline(const struct coordinator *coordinator, const struct message_submit *spec,
+                              int64_t submitted_us);
+
 /* What the scheduler is told of a job: SCHED_JOB_ADD. Its texts are spec's. ERR_FULL: too many tenants. */
 MUST_USE enum err coordinator_job_event(struct coordinator *coordinator, const struct message_submit *spec,
                                         uint64_t number, uint32_t model, int64_t submitted_us,

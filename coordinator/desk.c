@@ -91,6 +91,7 @@ static enum err accept_job(struct coordinator *coordinator, const struct message
         return err;
     coordinator->next_job++;
     record->model_number = model;
+    record->models_count = registry_numbers(coordinator->registry, submit, record->models);
     record_wait(record, peer, submit->request, record->number);
     if (ledger_job_add(coordinator, record) == ERR_OK)
         return ERR_OK;
@@ -161,6 +162,65 @@ void desk_cancel(struct coordinator *coordinator, struct wire_in *in)
     selection_fini(&selection);
     if (!last || !record_wait(last, in->peer, cancel->request, cancelled))
         coordinator_reply(coordinator, in->peer, cancel->request, ERR_OK, "", cancelled);
+}
+
+static bool can_change(const struct record *record)
+{
+    bool open = record->state == RECORD_QUEUED || record->state == RECORD_RUNNING;
+    return open && !record->closing && !record->failing && !record->completing;
+}
+
+/* A deadline from now on, as the record keeps it: counted from when the job was accepted. */
+static uint64_t deadline_since(const struct record *record, uint64_t deadline_us)
+{
+    if (!deadline_us)
+        return 0;
+    int64_t since_us = clock_wall_us() - record->submitted_us + (int64_t)deadline_us;
+    return since_us < 1 ? 1 : since_us > (int64_t)TIME_US_MAX ? TIME_US_MAX : (uint64_t)since_us;
+}
+
+static enum err change_one(struct coordinator *coordinator, struct record *record,
+                           const struct message_change *change, const struct ledger_answer *answer)
+{
+    int32_t priority = change->what & CHANGE_PRIORITY ? change->priority : record->priority;
+    uint64_t deadline_us =
+        change->what & CHANGE_DEADLINE ? deadline_since(record, change->deadline_us) : record->deadline_us;
+    return ledger_job_change(coordinator, record, priority, deadline_us, answer);
+}
+
+/* How many of them can be changed; *last is the last of those. */
+static uint64_t changeable(const struct coordinator *coordinator, const struct selection *selection,
+                           uint64_t *last)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < selection->count; i++) {
+        if (!can_change(jobs_find(coordinator->jobs, selection->numbers[i])))
+            continue;
+        *last = selection->numbers[i];
+        count++;
+    }
+    return count;
+}
+
+/* Answered when the last one's change is durable, as the store reports in order. */
+void desk_change(struct coordinator *coordinator, struct wire_in *in)
+{
+    const struct message_change *change = &in->message->change;
+    struct selection selection;
+    struct why why = { "" };
+    uint64_t last = 0;
+    enum err err = selection_init(&selection, coordinator->jobs, change->which, &why);
+    uint64_t count = err ? 0 : changeable(coordinator, &selection, &last);
+    for (size_t i = 0; count && !err && i < selection.count; i++) {
+        struct record *record = jobs_find(coordinator->jobs, selection.numbers[i]);
+        struct ledger_answer answer = { in->peer, change->request, (uint32_t)count };
+        if (can_change(record) &&
+            (err = change_one(coordinator, record, change, record->number == last ? &answer : NULL)))
+            why_set(&why, err, "the coordinator is out of memory");
+    }
+    selection_fini(&selection);
+    if (err || !count)
+        coordinator_reply(coordinator, in->peer, change->request, err, why.text, 0);
 }
 
 void desk_view(struct coordinator *coordinator, struct wire_in *in)
@@ -312,8 +372,9 @@ void desk_model_add(struct coordinator *coordinator, struct wire_in *in)
     const struct message_model_add *model = &in->message->model_add;
     struct why why;
     uint64_t bytes;
-    if (registry_check(model, &why))
-        coordinator_reply(coordinator, in->peer, model->request, ERR_USAGE, why.text, 0);
+    enum err err;
+    if ((err = registry_check(coordinator->registry, model, &why)))
+        coordinator_reply(coordinator, in->peer, model->request, err, why.text, 0);
     else if (!clerk_blob_find(coordinator->state_dir, model->blob, &bytes))
         coordinator_reply(coordinator, in->peer, model->request, ERR_NOT_FOUND,
                           "the model's file was not uploaded", 0);

@@ -5,6 +5,7 @@
 #include "capability.h"
 #include "clock.h"
 #include "online.h"
+#include "precision.h"
 #include "proof.h"
 
 #include <stdio.h>
@@ -98,6 +99,14 @@ static uint64_t memory_of(const struct message_hello *hello, uint32_t slot)
     return device_of(hello, slot)->memory_total_bytes / sharers;
 }
 
+static uint32_t precisions_of(const struct message_device *device)
+{
+    uint32_t bits = 0;
+    for (uint32_t i = 0; i < device->precisions_count; i++)
+        bits |= precision_bit(device->precisions[i]);
+    return bits;
+}
+
 /* info's attributes are the caller's to free. */
 static void describe_slot(struct coordinator *coordinator, const struct message_hello *hello, uint32_t index,
                           struct sched_slot_info *info)
@@ -110,6 +119,7 @@ static void describe_slot(struct coordinator *coordinator, const struct message_
     info->price_per_hour = slot->price_per_hour;
     info->attributes = capability_of(hello, index);
     info->formats = roster_formats(slot);
+    info->precisions = precisions_of(device_of(hello, index));
     info->sizes_count = slot->batch_sizes_count;
     for (uint32_t i = 0; i < slot->batch_sizes_count && i < SCHED_SIZES_MAX; i++)
         info->sizes[i] = slot->batch_sizes[i];
@@ -186,6 +196,23 @@ static struct record *live_job(const struct coordinator *coordinator, uint64_t n
     return record && record->in_sched && !record->closing ? record : NULL;
 }
 
+/* The file of the job's model that the slot runs: its format and its precision, "onnx fp16". */
+static void name_variant(struct coordinator *coordinator, const struct worker *worker,
+                         const struct record *record, uint32_t slot, char text[2 * NAME_MAX_BYTES])
+{
+    const struct message_submit *spec = jobs_spec(coordinator->jobs, record);
+    uint32_t model, i = 0;
+    snprintf(text, 2 * NAME_MAX_BYTES, "%s", spec->format);
+    if (!spec->variants_count ||
+        !sched_slot_model(coordinator->sched, record->number, worker->number, slot, &model))
+        return;
+    while (i + 1 < record->models_count && record->models[i] != model)
+        i++;
+    const struct message_variant *variant = &spec->variants[i];
+    snprintf(text, 2 * NAME_MAX_BYTES, "%s%s%s", variant->format, *variant->precision ? " " : "",
+             variant->precision);
+}
+
 static void keep_share(struct coordinator *coordinator, struct worker *worker, struct record *record,
                        uint32_t slot)
 {
@@ -196,9 +223,12 @@ static void keep_share(struct coordinator *coordinator, struct worker *worker, s
             worker->shares[i] = SIZE_MAX;
         worker->share_job = record->number;
     }
-    if (worker->shares[slot] == SIZE_MAX)
-        worker->shares[slot] =
-            record_share(record, worker->number, worker_hello(coordinator->roster, worker), slot);
+    if (worker->shares[slot] != SIZE_MAX)
+        return;
+    char variant[2 * NAME_MAX_BYTES];
+    name_variant(coordinator, worker, record, slot, variant);
+    worker->shares[slot] =
+        record_share(record, worker->number, worker_hello(coordinator->roster, worker), slot, variant);
 }
 
 static void take_held(struct coordinator *coordinator, struct worker *worker,
@@ -317,11 +347,19 @@ void floor_excuse(struct coordinator *coordinator)
 
 /* ---- work ---- */
 
+static bool record_uses(const struct record *record, uint32_t number)
+{
+    bool uses = record->model_number == number;
+    for (uint32_t i = 0; i < record->models_count && !uses; i++)
+        uses = record->models[i] == number;
+    return uses;
+}
+
 /* What the users of a model file call it. */
 static const char *model_name(const struct coordinator *coordinator, uint32_t number)
 {
     for (size_t i = jobs_count(coordinator->jobs); i-- > 0;)
-        if (jobs_at(coordinator->jobs, i)->model_number == number)
+        if (record_uses(jobs_at(coordinator->jobs, i), number))
             return jobs_at(coordinator->jobs, i)->model;
     const char *online = online_model(coordinator->online, number);
     return online ? online : "of an earlier job";

@@ -80,6 +80,8 @@ static enum err describe(struct record *job, const struct message_submit *submit
         return why_set(why, ERR_MEMORY, "out of memory for a job's record");
     job->samples = submit->samples;
     job->failures_max = record_failures_max(submit);
+    job->priority = submit->priority;
+    job->deadline_us = submit->deadline_us;
     job->output_kind = (enum output_kind)submit->output_kind;
     if (*submit->output_path && !(job->output = place_of(submit->output_path)))
         return why_set(why, ERR_MEMORY, "out of memory for a job's record");
@@ -311,4 +313,24 @@ const struct message_submit *jobs_spec(struct jobs *jobs, const struct record *j
         jobs->decoded = job->number;
     }
     return &jobs->message->submit;
+}
+
+enum err jobs_changed_spec(struct jobs *jobs, const struct record *job, int32_t priority,
+                           uint64_t deadline_us, uint8_t **spec, size_t *size)
+{
+    struct message message = { .type = MESSAGE_SUBMIT };
+    message.submit = *jobs_spec(jobs, job);
+    message.submit.priority = priority;
+    message.submit.deadline_us = deadline_us;
+    return message_encode(&message, spec, size);
+}
+
+void jobs_set_spec(struct jobs *jobs, struct record *job, uint8_t **spec, size_t size)
+{
+    free(job->spec);
+    job->spec = *spec;
+    job->spec_size = size;
+    *spec = NULL;
+    if (jobs->decoded == job->number)
+        jobs->decoded = 0;
 }

@@ -45,6 +45,13 @@ uint32_t jobs_format(const char *format);
 size_t jobs_count(const struct jobs *jobs);
 struct record *jobs_at(const struct jobs *jobs, size_t index); /* ascending numbers */
 
+/* What was asked, but for these two: encoded, malloc'ed. */
+MUST_USE enum err jobs_changed_spec(struct jobs *jobs, const struct record *job, int32_t priority,
+                                    uint64_t deadline_us, uint8_t **spec, size_t *size);
+
+/* That is what was asked from now on. spec is taken. */
+void jobs_set_spec(struct jobs *jobs, struct record *job, uint8_t **spec, size_t size);
+
 /* What was asked. A look: valid until the next jobs_spec of the same table. */
 const struct message_submit *jobs_spec(struct jobs *jobs, const struct record *job);
 

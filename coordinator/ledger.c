@@ -54,13 +54,39 @@ enum err ledger_job_add(struct coordinator *coordinator, struct record *record)
     return ERR_OK;
 }
 
+enum err ledger_job_change(struct coordinator *coordinator, struct record *record, int32_t priority,
+                           uint64_t deadline_us, const struct ledger_answer *answer)
+{
+    struct store_op *op = store_op_new(STORE_JOB_SPEC);
+    if (!op ||
+        jobs_changed_spec(coordinator->jobs, record, priority, deadline_us, &op->blob, &op->blob_size)) {
+        if (op)
+            store_op_free(&op);
+        return ERR_MEMORY;
+    }
+    record->priority = priority;
+    record->deadline_us = deadline_us;
+    op->job = record->number;
+    if (answer) {
+        op->tag = answer->request;
+        op->first = answer->peer; /* which a spec has no use for */
+        op->count = answer->number;
+    }
+    post(coordinator, &op);
+    return ERR_OK;
+}
+
 enum err ledger_model_add(struct coordinator *coordinator, const struct message_model_add *model,
                           wire_peer peer)
 {
     struct store_op *op = store_op_new(STORE_MODEL_ADD);
     struct message message = { .type = MESSAGE_MODEL_ADD };
+    char row[VERSION_MAX_BYTES + 2 * NAME_MAX_BYTES];
     message.model_add = *model;
-    bool ok = op && (op->text = strdup(model->name)) && (op->text2 = strdup(model->version)) &&
+    /* A row for each of its files. One that is only the version is of a time when a model had but one: it
+     * comes first, and what replaced it afterwards. */
+    snprintf(row, sizeof row, "%s/%s/%s", model->version, model->format, model->precision);
+    bool ok = op && (op->text = strdup(model->name)) && (op->text2 = strdup(row)) &&
               message_encode(&message, &op->blob, &op->blob_size) == ERR_OK;
     if (!ok) {
         if (op)
@@ -247,6 +273,7 @@ void ledger_schedule(struct coordinator *coordinator, struct record *record)
         log_warn("TENANT-UNKNOWN", "job %llu counts as the default tenant's: %s",
                  (unsigned long long)record->number, why.text);
     record->in_sched = true;
+    record->due_us = event.add.deadline_us;
     coordinator_step(coordinator, &event);
     if (sched_job_look(coordinator->sched, record->number, &look))
         return;
@@ -362,6 +389,44 @@ static void job_added(struct coordinator *coordinator, struct store_event *event
     ledger_schedule(coordinator, record);
 }
 
+/* The scheduler is told both: a deadline that was not changed must be the one that it has. */
+static void tell_change(struct coordinator *coordinator, struct record *record, bool other_deadline)
+{
+    const struct message_submit *spec = jobs_spec(coordinator->jobs, record);
+    struct sched_event event = { .type = SCHED_JOB_CHANGE, .job = record->number };
+    if (other_deadline)
+        record->due_us = coordinator_deadline(coordinator, spec, record->submitted_us);
+    event.change.priority = spec->priority;
+    event.change.deadline_us = record->due_us;
+    coordinator_note(coordinator, LOG_INFO, "JOB-CHANGED", "job %llu (%s): priority %d, %s",
+                     (unsigned long long)record->number, record->name, (int)spec->priority,
+                     !other_deadline     ? "the deadline as it was"
+                     : spec->deadline_us ? "another deadline"
+                                         : "no deadline");
+    coordinator_step(coordinator, &event);
+}
+
+static void spec_changed(struct coordinator *coordinator, struct store_event *event)
+{
+    struct store_op *op = event->op;
+    struct record *record = jobs_find(coordinator->jobs, op->job);
+    ENSURE(record);
+    const struct message_submit *spec = jobs_spec(coordinator->jobs, record);
+    uint64_t deadline_us = spec->deadline_us;
+    if (event->err) {
+        record->priority = spec->priority;
+        record->deadline_us = deadline_us;
+        log_error("CHANGE-NOT-KEPT", "job %llu: %s", (unsigned long long)op->job, event->why.text);
+    } else {
+        jobs_set_spec(coordinator->jobs, record, &op->blob, op->blob_size);
+        bool other_deadline = jobs_spec(coordinator->jobs, record)->deadline_us != deadline_us;
+        if (record->in_sched)
+            tell_change(coordinator, record, other_deadline);
+    }
+    if (op->count)
+        coordinator_reply(coordinator, op->first, op->tag, event->err, event->why.text, op->count);
+}
+
 static void tell_end(struct coordinator *coordinator, const struct record *record)
 {
     static const char *const ids[] = {
@@ -437,8 +502,8 @@ static void model_added(struct coordinator *coordinator, struct store_event *eve
     if (!err)
         err = registry_restore(coordinator->registry, event->op->blob, event->op->blob_size, &why);
     if (!err)
-        coordinator_note(coordinator, LOG_INFO, "MODEL-ADDED", "model %s version %s", event->op->text,
-                         event->op->text2);
+        coordinator_note(coordinator, LOG_INFO, "MODEL-ADDED", "model %s version %.*s", event->op->text,
+                         (int)strcspn(event->op->text2, "/"), event->op->text2);
     coordinator_reply(coordinator, event->op->first, event->op->tag, err, why.text, 0);
 }
 
@@ -451,9 +516,9 @@ static void job_dropped(struct coordinator *coordinator, struct store_event *eve
 static void on_done(struct coordinator *coordinator, struct store_event *event)
 {
     static op_done *const handlers[] = {
-        [STORE_JOB_ADD] = job_added,      [STORE_JOB_MARK] = job_marked, [STORE_RESULT] = result_stored,
-        [STORE_FAILURE] = failure_stored, [STORE_TALLY] = tally_stored,  [STORE_MODEL_ADD] = model_added,
-        [STORE_JOB_DROP] = job_dropped,
+        [STORE_JOB_ADD] = job_added,      [STORE_JOB_MARK] = job_marked,   [STORE_RESULT] = result_stored,
+        [STORE_FAILURE] = failure_stored, [STORE_TALLY] = tally_stored,    [STORE_MODEL_ADD] = model_added,
+        [STORE_JOB_DROP] = job_dropped,   [STORE_JOB_SPEC] = spec_changed,
     };
     handlers[event->op->type](coordinator, event);
     store_op_free(&event->op);

@@ -14,6 +14,18 @@ MUST_USE enum err ledger_job_add(struct coordinator *coordinator, struct record 
 MUST_USE enum err ledger_model_add(struct coordinator *coordinator, const struct message_model_add *model,
                                    wire_peer peer);
 
+/* Who is told when something is durable, and of how many. */
+struct ledger_answer {
+    wire_peer peer;
+    uint64_t request;
+    uint32_t number; /* > 0 */
+};
+
+/* Post an open job's new priority and deadline (after it was accepted; 0 = none). Once durable the views show
+ * it, the scheduler is told, and answer, which may be NULL, is given. */
+MUST_USE enum err ledger_job_change(struct coordinator *coordinator, struct record *record, int32_t priority,
+                                    uint64_t deadline_us, const struct ledger_answer *answer);
+
 /* The scheduler's actions: store rows of the answer at hand; record that its samples failed; a job's state
  * changed. */
 void ledger_result(struct coordinator *coordinator, const struct sched_action *action);

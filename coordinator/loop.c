@@ -55,6 +55,7 @@ static on_message *const handlers[] = {
     [MESSAGE_BLOB_FIND] = desk_blob_find, [MESSAGE_BLOB_PUT] = desk_blob_put,
     [MESSAGE_MODEL_ADD] = desk_model_add, [MESSAGE_OUTPUT_GET] = desk_output_get,
     [MESSAGE_DRAIN] = desk_drain,         [MESSAGE_INFER] = online_infer,
+    [MESSAGE_CHANGE] = desk_change,
 };
 
 static bool has_handler(enum message_type type)

@@ -248,6 +248,17 @@ static enum err replay(struct settings *settings, struct why *why)
     return replay_report(&settings->replay, stdout, why);
 }
 
+/* What is for --replay would otherwise start a coordinator. */
+static enum err check_replay_given(const struct settings *settings, struct why *why)
+{
+    const char *name = settings->replay.explain               ? "explain"
+                       : settings->replay_at_us != UINT64_MAX ? "at"
+                       : settings->replay.all                 ? "all"
+                       : settings->replay.json                ? "json"
+                                                              : NULL;
+    return name ? why_set(why, ERR_USAGE, "--%s needs --replay FILE", name) : ERR_OK;
+}
+
 static enum err act(int argc, char **argv, struct why *why)
 {
     struct settings settings = {
@@ -263,7 +274,9 @@ static enum err act(int argc, char **argv, struct why *why)
     }
     if (settings.replay.path)
         return replay(&settings, why);
-    err = check_settings(&settings, &level, why);
+    err = check_replay_given(&settings, why);
+    if (!err)
+        err = check_settings(&settings, &level, why);
     if (err)
         return err;
     log_init("motley-coordinator", level, 2);

@@ -7,6 +7,7 @@
 #include "explain.h"
 #include "forecast.h"
 #include "recorder.h"
+#include "waiting.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -657,6 +658,8 @@ static void describe_wait(const struct coordinator *coordinator, const struct re
 {
     struct sched_job_look job = { 0 };
     sched_job_look(coordinator->sched, request->record->number, &job);
+    const struct view view = coordinator_view(coordinator);
+    char none[WAITING_MAX];
     const char *reason = "every slot that could run it was busy";
     if (request->leases_count) {
         snprintf(text, max, "it was on its way on %.60s", request->worker);
@@ -664,11 +667,11 @@ static void describe_wait(const struct coordinator *coordinator, const struct re
     }
     if (job.slots_loading)
         reason = "its model was still being loaded";
-    else if (!job.slots_able)
-        reason = "no worker is here that could run it";
     else if (coordinator->grace_until_us)
         reason = "the coordinator has just started";
-    snprintf(text, max, "%s", reason);
+    else if (waiting_hopeless(&view, request->record, none))
+        reason = none;
+    snprintf(text, max, "%.*s", (int)(max - 1), reason);
 }
 
 static void give_up(struct coordinator *coordinator, struct request *request)

@@ -71,7 +71,8 @@ static struct share *next_share(struct record *record)
     return &shares[record->shares_count];
 }
 
-size_t record_share(struct record *record, uint32_t number, const struct message_hello *hello, uint32_t slot)
+size_t record_share(struct record *record, uint32_t number, const struct message_hello *hello, uint32_t slot,
+                    const char *variant)
 {
     for (size_t i = 0; i < record->shares_count; i++) {
         struct share *share = &record->shares[i];
@@ -81,7 +82,6 @@ size_t record_share(struct record *record, uint32_t number, const struct message
         }
     }
     struct share *share = next_share(record);
-    const char *variant = record->formats == SCHED_FORMAT_ONNX ? "onnx" : "synthetic";
     if (!share || share_init(share, number, hello, slot, variant))
         return SIZE_MAX;
     return record->shares_count++;

@@ -58,6 +58,9 @@ struct record {
 
     uint8_t *spec; /* the encoded SUBMIT */
     size_t spec_size;
+    int32_t priority;     /* these two as last posted to the journal: the spec's once that is durable */
+    uint64_t deadline_us; /* after it was accepted; 0 = none */
+    uint64_t due_us;      /* the deadline that the scheduler was told; step time */
     uint32_t outputs_count;
     struct tensor_spec *outputs;
     char *output; /* where it goes, by the one name of that place; NULL = with us */
@@ -65,6 +68,9 @@ struct record {
     uint64_t failures_max; /* how many of its samples may fail before it does */
     uint32_t model_number; /* the registry's and the scheduler's */
     uint32_t formats;      /* bit of enum sched_format */
+
+    uint32_t models_count; /* its files that it may run, in the SUBMIT's order: the registry's numbers */
+    uint32_t models[VARIANTS_MAX];
 
     uint64_t done, failed; /* as recovered, or as the scheduler last had it when it forgot the job */
     bool recovered;        /* accepted in an earlier life */
@@ -105,9 +111,10 @@ bool record_is_visible(const struct record *record);
 /* How many of its samples may fail before it does. */
 uint64_t record_failures_max(const struct message_submit *submit);
 
-/* The share of a slot, made when it is new; index is stable while the job lives. SIZE_MAX when out of memory.
- */
-size_t record_share(struct record *record, uint32_t number, const struct message_hello *hello, uint32_t slot);
+/* The share of a slot, made when it is new, of that variant; index is stable while the job lives. SIZE_MAX
+ * when out of memory. */
+size_t record_share(struct record *record, uint32_t number, const struct message_hello *hello, uint32_t slot,
+                    const char *variant);
 
 /* A share as the journal has it. ERR_FORMAT, ERR_MEMORY: it is left out. */
 MUST_USE enum err record_restore_share(struct record *record, const char *key, const uint8_t *value,

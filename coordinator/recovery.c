@@ -63,7 +63,8 @@ static void on_job(void *context, const struct store_job_row *row)
     if (!err) {
         const struct message_submit *spec = jobs_spec(coordinator->jobs, record);
         record->model_number = registry_number(coordinator->registry, spec->model_blob);
-        if (record->model_number == REGISTRY_NONE)
+        record->models_count = registry_numbers(coordinator->registry, spec, record->models);
+        if (record->model_number == REGISTRY_NONE || !record->models_count)
             fail(recovery, ERR_MEMORY, "out of memory for the journal's jobs");
         return;
     }

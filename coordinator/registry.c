@@ -2,20 +2,21 @@
 #include "registry.h"
 
 #include "ensure.h"
+#include "precision.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct model {
-    char *name, *version;
+    char *name, *version, *format, *precision;
     uint8_t *spec;
     size_t size;
 };
 
 struct registry {
     size_t count, capacity;
-    struct model *models; /* by name, then version */
+    struct model *models; /* by name, version, precision, format */
     uint32_t files_count, files_capacity;
     struct registry_file *files;
     struct decoder *decoder;
@@ -33,6 +34,8 @@ static void model_fini(struct model *model)
 {
     free(model->name);
     free(model->version);
+    free(model->format);
+    free(model->precision);
     free(model->spec);
 }
 
@@ -75,20 +78,29 @@ static int compare_versions(const char *a, const char *b)
     return *a ? 1 : *b ? -1 : 0;
 }
 
-static int compare(const struct model *model, const char *name, const char *version)
+static int compare(const struct model *a, const struct model *b)
 {
-    int order = strcmp(model->name, name);
+    int order = strcmp(a->name, b->name);
     if (!order)
-        order = compare_versions(model->version, version);
-    return order ? order : strcmp(model->version, version);
+        order = compare_versions(a->version, b->version);
+    if (!order)
+        order = strcmp(a->version, b->version);
+    if (!order)
+        order = precision_compare(a->precision, b->precision);
+    return order ? order : strcmp(a->format, b->format);
 }
 
-static size_t place(const struct registry *registry, const char *name, const char *version)
+static bool same_model(const struct model *a, const struct model *b)
+{
+    return strcmp(a->name, b->name) == 0 && strcmp(a->version, b->version) == 0;
+}
+
+static size_t place(const struct registry *registry, const struct model *model)
 {
     size_t low = 0, high = registry->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (compare(&registry->models[middle], name, version) < 0)
+        if (compare(&registry->models[middle], model) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -114,9 +126,9 @@ static enum err reserve(struct registry *registry, struct why *why)
 /* Takes fresh. */
 static void put(struct registry *registry, const struct model *fresh)
 {
-    size_t index = place(registry, fresh->name, fresh->version);
+    size_t index = place(registry, fresh);
     struct model *at = &registry->models[index];
-    if (index < registry->count && compare(at, fresh->name, fresh->version) == 0) {
+    if (index < registry->count && compare(at, fresh) == 0) {
         model_fini(at);
     } else {
         memmove(at + 1, at, (registry->count - index) * sizeof *at);
@@ -131,7 +143,62 @@ static bool is_plain(const char *text)
     return strspn(text, plain) == strlen(text) && *text != '-';
 }
 
-enum err registry_check(const struct message_model_add *model, struct why *why)
+/* ---- the files of one model ---- */
+
+static bool same_tensors(const struct message_tensor *a, uint32_t a_count, const struct message_tensor *b,
+                         uint32_t b_count)
+{
+    if (a_count != b_count)
+        return false;
+    for (uint32_t i = 0; i < a_count; i++)
+        if (strcmp(a[i].name, b[i].name) != 0 || a[i].dtype != b[i].dtype ||
+            a[i].dims_count != b[i].dims_count ||
+            (a[i].dims_count && memcmp(a[i].dims, b[i].dims, a[i].dims_count * sizeof a[i].dims[0]) != 0))
+            return false;
+    return true;
+}
+
+static enum err check_beside(const struct message_model_add *model, const struct message_model_add *other,
+                             struct why *why)
+{
+    bool inputs = same_tensors(model->inputs, model->inputs_count, other->inputs, other->inputs_count);
+    bool outputs = same_tensors(model->outputs, model->outputs_count, other->outputs, other->outputs_count);
+    const char *precision = *other->precision ? other->precision : "unknown precision";
+    if (!inputs || !outputs || model->batch_fixed != other->batch_fixed)
+        return why_set(
+            why, ERR_USAGE,
+            "%s version %s: its %s differ from those of its file in %s %s, and jobs use either; give "
+            "another --name or --version",
+            model->name, model->version, inputs ? outputs ? "batch sizes" : "outputs" : "inputs",
+            other->format, precision);
+    if (memcmp(model->blob, other->blob, SHA256_BYTES) == 0)
+        return why_set(why, ERR_USAGE, "%s version %s has this file already, in %s %s; give another file",
+                       model->name, model->version, other->format, precision);
+    return ERR_OK;
+}
+
+static enum err check_variants(struct registry *registry, const struct message_model_add *model,
+                               struct why *why)
+{
+    uint32_t others = 0;
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < registry->count && !err; i++) {
+        const struct model *at = &registry->models[i];
+        bool same = strcmp(at->name, model->name) == 0 && strcmp(at->version, model->version) == 0;
+        bool replaced =
+            precision_compare(at->precision, model->precision) == 0 && strcmp(at->format, model->format) == 0;
+        if (!same || replaced)
+            continue;
+        err = check_beside(model, registry_at(registry, i), why);
+        others++;
+    }
+    if (!err && others >= VARIANTS_MAX)
+        err = why_set(why, ERR_LIMIT, "%s version %s has %u files, which is the most", model->name,
+                      model->version, others);
+    return err;
+}
+
+enum err registry_check(struct registry *registry, const struct message_model_add *model, struct why *why)
 {
     if (!*model->name)
         return why_set(why, ERR_USAGE, "a model needs a name");
@@ -145,7 +212,10 @@ enum err registry_check(const struct message_model_add *model, struct why *why)
                        model->version);
     if (strcmp(model->name, "synthetic") == 0)
         return why_set(why, ERR_USAGE, "the name synthetic is the built-in model's; give another");
-    return ERR_OK;
+    if (*model->precision && !precision_bit(model->precision))
+        return why_set(why, ERR_USAGE, "a model's precision cannot be '%.100s': use %s", model->precision,
+                       PRECISION_NAMES);
+    return check_variants(registry, model, why);
 }
 
 enum err registry_add(struct registry *registry, const struct message_model_add *model, struct why *why)
@@ -157,8 +227,12 @@ enum err registry_add(struct registry *registry, const struct message_model_add 
         return err;
     struct message message = { .type = MESSAGE_MODEL_ADD };
     message.model_add = *model;
-    struct model fresh = { .name = strdup(model->name), .version = strdup(model->version) };
-    if (!fresh.name || !fresh.version || message_encode(&message, &fresh.spec, &fresh.size)) {
+    struct model fresh = { .name = strdup(model->name),
+                           .version = strdup(model->version),
+                           .format = strdup(model->format),
+                           .precision = strdup(model->precision ? model->precision : "") };
+    if (!fresh.name || !fresh.version || !fresh.format || !fresh.precision ||
+        message_encode(&message, &fresh.spec, &fresh.size)) {
         model_fini(&fresh);
         return why_set(why, ERR_MEMORY, "out of memory for a model");
     }
@@ -205,6 +279,20 @@ size_t registry_find(struct registry *registry, const char *which)
     return SIZE_MAX;
 }
 
+size_t registry_first(const struct registry *registry, size_t index)
+{
+    while (index > 0 && same_model(&registry->models[index - 1], &registry->models[index]))
+        index--;
+    return index;
+}
+
+size_t registry_last(const struct registry *registry, size_t index)
+{
+    while (index + 1 < registry->count && same_model(&registry->models[index + 1], &registry->models[index]))
+        index++;
+    return index;
+}
+
 uint32_t registry_find_number(const struct registry *registry, const uint8_t blob[SHA256_BYTES])
 {
     for (uint32_t i = 0; i < registry->files_count; i++)
@@ -230,6 +318,19 @@ uint32_t registry_number(struct registry *registry, const uint8_t blob[SHA256_BY
     memset(file, 0, sizeof *file);
     memcpy(file->blob, blob, SHA256_BYTES);
     return registry->files_count++;
+}
+
+uint32_t registry_numbers(struct registry *registry, const struct message_submit *submit,
+                          uint32_t numbers[VARIANTS_MAX])
+{
+    uint32_t count = submit->variants_count ? submit->variants_count : 1;
+    for (uint32_t i = 0; i < count; i++) {
+        numbers[i] =
+            registry_number(registry, submit->variants_count ? submit->variants[i].blob : submit->model_blob);
+        if (numbers[i] == REGISTRY_NONE)
+            return 0;
+    }
+    return count;
 }
 
 struct registry_file *registry_file(const struct registry *registry, uint32_t number)

@@ -264,15 +264,21 @@ static void add_identity(const struct view *view, yyjson_mut_doc *doc, yyjson_mu
     report_wishes(doc, object, spec);
 }
 
-/* Was it done by then? Null while that is open, and without a deadline. */
-static void add_deadline(yyjson_mut_doc *doc, yyjson_mut_val *object, const struct record *record,
-                         uint64_t deadline_us)
+static bool deadline_passed(const struct view *view, const struct record *record, int64_t deadline_at)
+{
+    return (record_open(record) ? view->wall_us : record->finished_us) > deadline_at;
+}
+
+/* Was it done by then? False as soon as the time has passed. Null while that is open, without a deadline, and
+ * of a job that was ended before it. */
+static void add_deadline(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object,
+                         const struct record *record, uint64_t deadline_us)
 {
     int64_t deadline_at = deadline_us ? record->submitted_us + (int64_t)deadline_us : 0;
     report_time(doc, object, "deadline_at", deadline_at);
     if (deadline_at && record->state == RECORD_DONE)
         yyjson_mut_obj_add_bool(doc, object, "deadline_met", record->finished_us <= deadline_at);
-    else if (deadline_at && !record_open(record))
+    else if (deadline_at && record->state != RECORD_CANCELLED && deadline_passed(view, record, deadline_at))
         yyjson_mut_obj_add_bool(doc, object, "deadline_met", false);
     else
         yyjson_mut_obj_add_null(doc, object, "deadline_met");
@@ -284,7 +290,7 @@ static void add_promise(const struct view *view, yyjson_mut_doc *doc, yyjson_mut
 {
     uint64_t deadline_us = jobs_spec(view->jobs, record)->deadline_us;
     bool ask = figures->live && record->state != RECORD_FINISHING && (always || deadline_us);
-    add_deadline(doc, object, record, deadline_us);
+    add_deadline(view, doc, object, record, deadline_us);
     report_forecast(view, ask ? view->sched : NULL, doc, object, record->number, deadline_us > 0);
 }
 

@@ -29,6 +29,27 @@ static enum err check_names(const struct message_submit *submit, const char *sta
     return ERR_OK;
 }
 
+static enum err check_variants(const struct message_submit *submit, const char *state_dir, struct why *why)
+{
+    uint64_t bytes;
+    for (uint32_t i = 0; i < submit->variants_count; i++) {
+        const struct message_variant *variant = &submit->variants[i];
+        if (strcmp(variant->format, "onnx") != 0)
+            return why_set(why, ERR_UNSUPPORTED, "model %s: format '%s' is not known; use onnx",
+                           submit->model, variant->format);
+        for (uint32_t k = 0; k < i; k++)
+            if (memcmp(submit->variants[k].blob, variant->blob, SHA256_BYTES) == 0)
+                return why_set(why, ERR_USAGE, "model %s: one file is named twice", submit->model);
+        if (!submit->dry_run && !clerk_blob_find(state_dir, variant->blob, &bytes))
+            return why_set(why, ERR_NOT_FOUND, "model %s: its file in %s was not uploaded", submit->model,
+                           variant->precision);
+    }
+    if (submit->variants_count &&
+        memcmp(submit->variants[submit->variants_count - 1].blob, submit->model_blob, SHA256_BYTES) != 0)
+        return why_set(why, ERR_USAGE, "model %s: its file is not the last of its variants", submit->model);
+    return ERR_OK;
+}
+
 static enum err check_model(const struct message_submit *submit, const char *state_dir, struct why *why)
 {
     uint64_t bytes;
@@ -46,7 +67,7 @@ static enum err check_model(const struct message_submit *submit, const char *sta
     if (submit->batch_fixed && submit->batch && submit->batch != submit->batch_fixed)
         return why_set(why, ERR_USAGE, "batch %u: the model takes batches of %u only", submit->batch,
                        submit->batch_fixed);
-    return ERR_OK;
+    return check_variants(submit, state_dir, why);
 }
 
 static enum err check_rows(const struct message_input *input, uint64_t samples, struct why *why)

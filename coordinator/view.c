@@ -321,6 +321,33 @@ static void fill_model(yyjson_mut_doc *doc, yyjson_mut_val *object, const struct
     add_tensors(doc, object, "outputs", model->outputs, model->outputs_count);
 }
 
+static void add_accuracy(yyjson_mut_doc *doc, yyjson_mut_val *object, double accuracy)
+{
+    if (accuracy > 0)
+        yyjson_mut_obj_add_real(doc, object, "accuracy", accuracy);
+    else
+        yyjson_mut_obj_add_null(doc, object, "accuracy");
+}
+
+/* The model whose files are first to last: what is said of all of them, the last one, and each. */
+static void fill_files(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object, size_t first,
+                       size_t last)
+{
+    char hex[SHA256_HEX_MAX];
+    fill_model(doc, object, registry_at(view->registry, last));
+    yyjson_mut_val *variants = yyjson_mut_obj_add_arr(doc, object, "variants");
+    for (size_t i = first; i <= last; i++) {
+        const struct message_model_add *model = registry_at(view->registry, i);
+        yyjson_mut_val *variant = yyjson_mut_arr_add_obj(doc, variants);
+        sha256_hex(model->blob, hex);
+        report_text(doc, variant, "format", model->format);
+        report_text(doc, variant, "precision", model->precision);
+        report_text(doc, variant, "blob", hex);
+        yyjson_mut_obj_add_uint(doc, variant, "bytes", model->bytes);
+        add_accuracy(doc, variant, model->accuracy);
+    }
+}
+
 static enum err make_model(const struct view *view, yyjson_mut_doc *doc, const char *which,
                            yyjson_mut_val **root, struct why *why)
 {
@@ -329,7 +356,7 @@ static enum err make_model(const struct view *view, yyjson_mut_doc *doc, const c
         return why_set(why, ERR_NOT_FOUND, "no such model: %s; `motley model list` shows those there are",
                        which);
     *root = yyjson_mut_obj(doc);
-    fill_model(doc, *root, registry_at(view->registry, index));
+    fill_files(view, doc, *root, registry_first(view->registry, index), index);
     return ERR_OK;
 }
 
@@ -340,9 +367,10 @@ static enum err make_models(const struct view *view, yyjson_mut_doc *doc, const 
     bool all = !*which || strcmp(which, "all") == 0;
     *root = yyjson_mut_arr(doc);
     for (size_t i = 0; i < registry_count(view->registry); i++) {
-        const struct message_model_add *model = registry_at(view->registry, i);
-        if (all || strcmp(which, model->name) == 0)
-            fill_model(doc, yyjson_mut_arr_add_obj(doc, *root), model);
+        size_t first = i;
+        i = registry_last(view->registry, i);
+        if (all || strcmp(which, registry_at(view->registry, i)->name) == 0)
+            fill_files(view, doc, yyjson_mut_arr_add_obj(doc, *root), first, i);
     }
     return ERR_OK;
 }

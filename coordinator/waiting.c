@@ -17,6 +17,8 @@ static const char *format_name(uint32_t formats)
 static void refused(const struct view *view, const struct record *record, char text[WAITING_MAX])
 {
     const struct registry_file *file = registry_file(view->registry, record->model_number);
+    for (uint32_t i = 0; i < record->models_count && !*file->refused_by; i++)
+        file = registry_file(view->registry, record->models[i]);
     if (*file->refused_by)
         snprintf(text, WAITING_MAX, "the model %s loads on no worker: %s (%s)", record->model, file->refusal,
                  file->refused_by);
@@ -160,5 +162,18 @@ bool waiting_text(const struct view *view, const struct record *record, const st
         return snprintf(text, WAITING_MAX, "loading the model on %u slot%s", look->slots_loading,
                         look->slots_loading == 1 ? "" : "s") > 0;
     look_at_slots(view, record, text);
+    return true;
+}
+
+bool waiting_hopeless(const struct view *view, const struct record *record, char text[WAITING_MAX])
+{
+    struct survey survey;
+    survey_slots(view, record, &survey);
+    if (hopeful(&survey) || survey.slots == SLOTS_LOOKED_AT_MAX)
+        return false;
+    if (survey.slots)
+        list_reasons(&survey, text);
+    else
+        snprintf(text, WAITING_MAX, "no worker is here that could run it");
     return true;
 }

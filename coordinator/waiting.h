@@ -14,4 +14,7 @@ enum { WAITING_MAX = 1024 };
 bool waiting_text(const struct view *view, const struct record *record, const struct sched_job_look *look,
                   char text[WAITING_MAX]);
 
+/* True: no slot that is here can run it as things are, and text says why. */
+bool waiting_hopeless(const struct view *view, const struct record *record, char text[WAITING_MAX]);
+
 #endif

@@ -11,7 +11,8 @@ static const struct {
     [DIALOGUE_WORKER] = { "WORKER", BIT(PROOF) | BIT(LOADED) | BIT(RESULTS) | BIT(RETURNED) | BIT(HEARTBEAT) |
                                         BIT(FETCH) | BIT(BYE) },
     [DIALOGUE_CLIENT] = { "CLIENT", BIT(SUBMIT) | BIT(VIEW) | BIT(CANCEL) | BIT(BLOB_FIND) | BIT(BLOB_PUT) |
-                                        BIT(MODEL_ADD) | BIT(OUTPUT_GET) | BIT(DRAIN) | BIT(INFER) },
+                                        BIT(MODEL_ADD) | BIT(OUTPUT_GET) | BIT(DRAIN) | BIT(INFER) |
+                                        BIT(CHANGE) },
     [DIALOGUE_CLOSED] = { "CLOSED", 0 },
     [DIALOGUE_GREETING_WORKER] = { "GREETING_WORKER", BIT(WELCOME) | BIT(REFUSED) },
     [DIALOGUE_SERVING] = { "SERVING", BIT(JOBS) | BIT(LOAD) | BIT(LEASES) | BIT(RECALL) | BIT(ACKS) |

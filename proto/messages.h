@@ -60,6 +60,7 @@ enum message_type {
     MESSAGE_OUTPUT_GET = 39,
     MESSAGE_DRAIN = 40,
     MESSAGE_INFER = 41,
+    MESSAGE_CHANGE = 42,
     /* coordinator -> client */
     MESSAGE_CLIENT_WELCOME = 48,
     MESSAGE_REPLY = 49,
@@ -288,10 +289,13 @@ struct message_jobs {
     uint32_t jobs_count;
 };
 
-/* Load the job's model on the slot; answered by LOADED. */
+/* Load the job's model on the slot; answered by LOADED. Leases of the job on the slot run what was loaded for
+ * it there last. */
 struct message_load {
     uint32_t slot;
     uint64_t job;
+    const uint8_t *model; /* which of its files, SHA-256; all zero = the one that JOBS names */
+    uint64_t model_bytes; /* of that file */
 };
 
 struct message_lease {
@@ -345,6 +349,8 @@ struct message_unload {
 /* The job is next: have its model in the cache. Not answered. */
 struct message_prefetch {
     uint64_t job;
+    const uint8_t *model; /* as in LOAD */
+    uint64_t model_bytes;
 };
 
 /* To be remembered while the process lives, and said in HELLO: so that a drain outlives the coordinator. */
@@ -366,6 +372,14 @@ struct message_input {
     struct message_tensor tensor;
     struct message_source source; /* path set: a file on the coordinator's host */
     const uint8_t *blob;          /* else an uploaded blob's SHA-256; all zero = none */
+};
+
+/* One of the files of a model that has several, for unlike hardware. */
+struct message_variant {
+    const uint8_t *blob; /* SHA-256 */
+    const char *format;
+    const char *precision; /* "" = not known */
+    uint64_t bytes;
 };
 
 enum submit_objective { SUBMIT_FASTEST = 0, SUBMIT_CHEAPEST = 1, SUBMIT_GREENEST = 2 };
@@ -402,6 +416,10 @@ struct message_submit {
     uint32_t verify_ppm;          /* this share of the samples is run again on another class of device */
     bool dry_run; /* answer with a frame of JSON, what would become of it; submit nothing. Its blobs need not
                      have been uploaded */
+    struct message_variant *variants; /* the registered model's files that the job allows, the best for a
+                                         device that has their precision first; the last runs everywhere and
+                                         is model_blob. None = model_blob alone */
+    uint32_t variants_count;
 };
 
 /* Ask for a view. The reply's payload is one frame of JSON. */
@@ -415,6 +433,17 @@ struct message_view {
 struct message_cancel {
     uint64_t request;
     const char *which;
+};
+
+enum { CHANGE_PRIORITY = 1, CHANGE_DEADLINE = 2, CHANGE_ALL = 3 };
+
+/* From now on open jobs have this priority, this deadline, or both. */
+struct message_change {
+    uint64_t request;
+    const char *which;
+    uint32_t what; /* bits of CHANGE_*: which of those below are meant; the others stay as they are */
+    int32_t priority;
+    uint64_t deadline_us; /* after this came; 0 = none any more */
 };
 
 struct message_blob_find {
@@ -444,6 +473,7 @@ struct message_model_add {
     struct message_tensor *outputs;
     uint32_t outputs_count;
     uint32_t batch_fixed; /* a static batch axis, 0 = any */
+    double accuracy;      /* what its owner says of it, 0..1; 0 = not known */
 };
 
 /* Read bytes of a finished job's published or assembled output; the reply's payload is one frame. */
@@ -492,8 +522,8 @@ struct message_reply {
     uint64_t request;
     uint32_t code;    /* enum err */
     const char *text; /* code != 0: one sentence */
-    uint64_t number; /* SUBMIT: the job; CANCEL, DRAIN: how many; BLOB_PUT: bytes held; OUTPUT_GET: the file's
-                        size */
+    uint64_t number;  /* SUBMIT: the job; CANCEL, CHANGE, DRAIN: how many; BLOB_PUT: bytes held; OUTPUT_GET:
+                         the file's size */
 };
 
 /* The answer to INFER: for each output what a row looks like, and a payload frame with all rows in order of
@@ -550,6 +580,7 @@ struct message {
         struct message_output_get output_get;
         struct message_drain drain;
         struct message_infer infer;
+        struct message_change change;
         struct message_client_welcome client_welcome;
         struct message_reply reply;
         struct message_inferred inferred;

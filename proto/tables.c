@@ -253,6 +253,8 @@ TABLE(jobs, NULL);
 static const struct field load_fields[] = {
     U32(1, load, slot, 0, SLOTS_MAX - 1, MUST),
     U64(2, load, job, 1, BIG, MUST),
+    FIXED(3, load, model, SHA256_BYTES, MAY),
+    U64(4, load, model_bytes, 0, BIG, MAY),
 };
 TABLE(load, NULL);
 
@@ -304,6 +306,8 @@ TABLE(unload, NULL);
 
 static const struct field prefetch_fields[] = {
     U64(1, prefetch, job, 1, BIG, MUST),
+    FIXED(2, prefetch, model, SHA256_BYTES, MAY),
+    U64(3, prefetch, model_bytes, 0, BIG, MAY),
 };
 TABLE(prefetch, NULL);
 
@@ -328,6 +332,14 @@ static const struct field input_fields[] = {
     FIXED(3, input, blob, SHA256_BYTES, MAY),
 };
 TABLE(input, NULL);
+
+static const struct field variant_fields[] = {
+    FIXED(1, variant, blob, SHA256_BYTES, MUST),
+    TEXT(2, variant, format, NAME_MAX_BYTES, MUST),
+    TEXT(3, variant, precision, NAME_MAX_BYTES, MAY),
+    U64(4, variant, bytes, 0, BIG, MAY),
+};
+TABLE(variant, NULL);
 
 static const struct field submit_fields[] = {
     U64(1, submit, request, 0, ANY, MUST),
@@ -354,6 +366,7 @@ static const struct field submit_fields[] = {
     U32(22, submit, objective, SUBMIT_FASTEST, SUBMIT_GREENEST, MAY),
     U32(23, submit, verify_ppm, 0, 1000000, MAY),
     FLAG(24, submit, dry_run),
+    STRUCTS(25, submit, variants, variant, VARIANTS_MAX, MAY),
 };
 TABLE(submit, NULL);
 
@@ -369,6 +382,15 @@ static const struct field cancel_fields[] = {
     TEXT(2, cancel, which, NAME_MAX_BYTES, MUST),
 };
 TABLE(cancel, NULL);
+
+static const struct field change_fields[] = {
+    U64(1, change, request, 0, ANY, MUST),
+    TEXT(2, change, which, NAME_MAX_BYTES, MUST),
+    U32(3, change, what, 1, CHANGE_ALL, MUST),
+    I32(4, change, priority, INT32_MIN, INT32_MAX, MAY),
+    U64(5, change, deadline_us, 0, TIME_US_MAX, MAY),
+};
+TABLE(change, NULL);
 
 static const struct field blob_find_fields[] = {
     U64(1, blob_find, request, 0, ANY, MUST),
@@ -395,6 +417,7 @@ static const struct field model_add_fields[] = {
     STRUCTS(8, model_add, inputs, tensor, INPUTS_MAX, MAY),
     STRUCTS(9, model_add, outputs, tensor, OUTPUTS_MAX, MAY),
     U32(10, model_add, batch_fixed, 0, BATCH_MAX, MAY),
+    F64(11, model_add, accuracy, 0, 1, MAY),
 };
 TABLE(model_add, NULL);
 
@@ -500,6 +523,7 @@ static const struct tables_row rows[] = {
     MESSAGE(OUTPUT_GET, output_get, NONE),
     MESSAGE(DRAIN, drain, NONE),
     MESSAGE(INFER, infer, INPUTS),
+    MESSAGE(CHANGE, change, NONE),
     MESSAGE(CLIENT_WELCOME, client_welcome, NONE),
     MESSAGE(REPLY, reply, MAY),
     MESSAGE(INFERRED, inferred, SHAPES),

@@ -119,6 +119,11 @@ void job_unref(struct job **job)
         return;
     for (uint32_t i = 0; i < it->inputs_count; i++)
         source_free(&it->sources[i]);
+    while (it->fits != NULL) {
+        struct job_fit *next = it->fits->next;
+        free(it->fits);
+        it->fits = next;
+    }
     free(it);
 }
 
@@ -181,7 +186,8 @@ static bool row_fits(const struct tensor_spec *given, const struct tensor_spec *
     return true;
 }
 
-static enum err match_inputs(struct job *job, const struct model_signature *signature, struct why *why)
+static enum err match_inputs(const struct job *job, const struct model_signature *signature,
+                             struct job_fit *fit, struct why *why)
 {
     if (job->inputs_count != signature->inputs_count)
         return why_set(why, ERR_FORMAT, "the model takes %u inputs, the job has %u", signature->inputs_count,
@@ -197,17 +203,24 @@ static enum err match_inputs(struct job *job, const struct model_signature *sign
         if (!row_fits(&job->inputs[given], wanted))
             return why_set(why, ERR_FORMAT, "input '%s': the model takes %s, the job has %s", wanted->name,
                            wants, has);
-        job->order[i] = given;
-        job->specs[i] = job->inputs[given];
+        fit->order[i] = given;
+        fit->specs[i] = job->inputs[given];
     }
     return ERR_OK;
 }
 
-bool job_fits(struct job *job, const struct model_signature *signature)
+const struct job_fit *job_fit(struct job *job, uint32_t model, const struct model_signature *signature)
 {
-    if (job->match == JOB_UNMATCHED)
-        job->match = match_inputs(job, signature, &job->model_why) == ERR_OK ? JOB_MATCHED : JOB_MISMATCHED;
-    return job->match == JOB_MATCHED;
+    struct job_fit *fit = job->fits;
+    while (fit != NULL && fit->model != model)
+        fit = fit->next;
+    if (fit != NULL || (fit = calloc(1, sizeof *fit)) == NULL)
+        return fit;
+    fit->model = model;
+    fit->fits = match_inputs(job, signature, fit, &fit->why) == ERR_OK;
+    fit->next = job->fits;
+    job->fits = fit;
+    return fit;
 }
 
 enum err job_check_sources(const struct job *job, struct why *why)

@@ -10,22 +10,29 @@
 #include "sha256.h"
 #include "source.h"
 
-enum job_match { JOB_UNMATCHED = 0, JOB_MATCHED, JOB_MISMATCHED };
+/* How a job's inputs fit one of its models, once that is loaded. */
+struct job_fit {
+    uint32_t model;
+    bool fits;
+    struct why why;                                /* !fits */
+    uint32_t order[RUNTIME_TENSORS_MAX];           /* the job's input behind each of the model's */
+    struct tensor_spec specs[RUNTIME_TENSORS_MAX]; /* the job's inputs in the model's order */
+    struct job_fit *next;
+};
 
 struct job {
     uint64_t number, samples;
     uint32_t refs;
     uint8_t digest[SHA256_BYTES]; /* of its model; all zero = built-in */
     uint32_t model;               /* the loop's number; JOB_MODEL_NONE = it has none: model_why says why */
+    uint64_t models;              /* bits of all the loop's numbers that it refers to: its variants' too */
     uint32_t inputs_count, outputs_count;
     struct tensor_spec inputs[RUNTIME_TENSORS_MAX], outputs[RUNTIME_TENSORS_MAX];
     uint64_t row_bytes[RUNTIME_TENSORS_MAX];
     struct source *sources[RUNTIME_TENSORS_MAX]; /* NULL = fetched */
-    bool broken;          /* its inputs cannot be read here: why says so, every lease fails */
-    enum job_match match; /* with its model's signature, once that is known */
+    bool broken; /* its inputs cannot be read here: why says so, every lease fails */
     struct why why, model_why;
-    uint32_t order[RUNTIME_TENSORS_MAX]; /* the job's input behind each of the model's, once MATCHED */
-    struct tensor_spec specs[RUNTIME_TENSORS_MAX]; /* the job's inputs in the model's order */
+    struct job_fit *fits;
 };
 
 #define JOB_MODEL_NONE UINT32_MAX
@@ -43,9 +50,9 @@ bool job_same(const struct job *job, const struct message_job *message);
 uint64_t job_fetched_bytes(const struct job *job);
 uint64_t job_row_bytes(const struct job *job);
 
-/* Compare with the signature of the model as it was loaded, the first time only. False: why says what does
- * not fit. */
-bool job_fits(struct job *job, const struct model_signature *signature);
+/* Compare with the signature of the model as it was loaded, the first time only; stays while the job lives.
+ * NULL when out of memory. */
+const struct job_fit *job_fit(struct job *job, uint32_t model, const struct model_signature *signature);
 
 /* ERR_FORMAT if a mapped input's file changed. */
 MUST_USE enum err job_check_sources(const struct job *job, struct why *why);

@@ -403,8 +403,10 @@ static void do_run(struct loop *loop, const struct agent_action *action)
     const struct loaded *loaded = loop->models.at[action->model].loaded[action->slot];
     ENSURE(loaded != NULL);
     struct job *job = work->job;
-    if (!job_fits(job, &loaded->signature)) {
-        work_fail(work, RESULT_FAILED, job->model_why.text);
+    const struct job_fit *fit = job_fit(job, action->model, &loaded->signature);
+    if (fit == NULL || !fit->fits) {
+        work_fail(work, fit == NULL ? RESULT_MEMORY : RESULT_FAILED,
+                  fit == NULL ? "no memory for a job" : fit->why.text);
         feed_attempt(loop, AGENT_RAN, work, false);
         return;
     }
@@ -412,10 +414,10 @@ static void do_run(struct loop *loop, const struct agent_action *action)
         .type = EXECUTOR_RUN,
         .tag = (uint64_t)(uintptr_t)work,
         .model = action->model,
-        .in = { .first = work->lease.first, .rows = work->lease.count, .specs = job->specs }
+        .in = { .first = work->lease.first, .rows = work->lease.count, .specs = fit->specs }
     };
     for (uint32_t i = 0; i < job->inputs_count; i++)
-        command.in.inputs[i] = work->inputs[job->order[i]];
+        command.in.inputs[i] = work->inputs[fit->order[i]];
     executor_post(loop->executors[action->slot], &command);
 }
 
@@ -508,7 +510,9 @@ static void do_drop_job(struct loop *loop, const struct agent_action *action)
         if (job->number != action->job)
             continue;
         loop->jobs[i] = loop->jobs[--loop->jobs_count];
-        models_unrefer(&loop->models, job->model);
+        for (uint32_t model = 0; model < AGENT_MODELS_MAX; model++)
+            if (job->models >> model & 1)
+                models_unrefer(&loop->models, model);
         job_unref(&job);
         return;
     }

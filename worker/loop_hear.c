@@ -68,10 +68,11 @@ static void add_job(struct loop *loop, const struct message_job *from)
     if (job->broken)
         act_complain(loop, "INPUT-FAILED", "job %llu: %s", (unsigned long long)job->number, job->why.text);
     loop->jobs[loop->jobs_count++] = job;
-    if (models_refer(&loop->models, from, &job->model, &job->model_why) != ERR_OK) {
+    if (models_refer(&loop->models, from->model, from->model_bytes, &job->model, &job->model_why) != ERR_OK) {
         job->model = JOB_MODEL_NONE;
         return;
     }
+    job->models = (uint64_t)1 << job->model;
     act_feed(loop, &(struct agent_event){ .type = AGENT_JOB,
                                           .job = job->number,
                                           .model = job->model,
@@ -107,27 +108,53 @@ static void on_jobs(struct loop *loop, const struct message *message)
     }
 }
 
-static void say_impossible(struct loop *loop, uint32_t slot, const struct job *job)
+static void say_impossible(struct loop *loop, uint32_t slot, const struct job *job, const uint8_t *model,
+                           const char *reason)
 {
-    act_complain(loop, "MODEL-FAILED", "job %llu: %s", (unsigned long long)job->number, job->model_why.text);
-    link_say(loop, &(struct message){
-                       .type = MESSAGE_LOADED,
-                       .loaded = { .slot = slot, .model = job->digest, .reason = job->model_why.text } });
+    act_complain(loop, "MODEL-FAILED", "job %llu: %s", (unsigned long long)job->number, reason);
+    link_say(loop, &(struct message){ .type = MESSAGE_LOADED,
+                                      .loaded = { .slot = slot, .model = model, .reason = reason } });
+}
+
+/* The number of the file that a LOAD or a PREFETCH names, which the job then refers to; of the job's model if
+ * it names none. */
+static enum err find_variant(struct loop *loop, struct job *job, const uint8_t *digest, uint64_t bytes,
+                             uint32_t *number, struct why *why)
+{
+    static const uint8_t none[SHA256_BYTES];
+    *number = job->model;
+    if (memcmp(digest, none, SHA256_BYTES) == 0 || memcmp(digest, job->digest, SHA256_BYTES) == 0)
+        return ERR_OK;
+    enum err err = models_refer(&loop->models, digest, bytes, number, why);
+    if (err != ERR_OK)
+        return err;
+    if (job->models >> *number & 1)
+        models_unrefer(&loop->models, *number); /* once is enough */
+    job->models |= (uint64_t)1 << *number;
+    return ERR_OK;
 }
 
 static void on_load(struct loop *loop, const struct message *message)
 {
     const struct message_load *load = &message->load;
-    const struct job *job = act_find_job(loop, load->job);
+    struct job *job = act_find_job(loop, load->job);
+    struct why why;
+    uint32_t model;
     if (job == NULL || load->slot >= loop->slots_count) {
         act_complain(loop, "MESSAGE-IGNORED", "LOAD of job %llu on slot %u: there is no such job or slot",
                      (unsigned long long)load->job, load->slot);
         return;
     }
     if (job->model == JOB_MODEL_NONE)
-        say_impossible(loop, load->slot, job);
+        say_impossible(loop, load->slot, job, job->digest, job->model_why.text);
+    else if (find_variant(loop, job, load->model, load->model_bytes, &model, &why) != ERR_OK)
+        say_impossible(loop, load->slot, job, load->model, why.text);
     else
-        act_feed(loop, &(struct agent_event){ .type = AGENT_LOAD, .slot = load->slot, .job = load->job });
+        act_feed(loop, &(struct agent_event){ .type = AGENT_LOAD,
+                                              .slot = load->slot,
+                                              .job = load->job,
+                                              .model = model,
+                                              .other = model != job->model });
 }
 
 static void on_leases(struct loop *loop, const struct message *message)
@@ -179,7 +206,16 @@ static void on_unload(struct loop *loop, const struct message *message)
 
 static void on_prefetch(struct loop *loop, const struct message *message)
 {
-    act_feed(loop, &(struct agent_event){ .type = AGENT_PREFETCH, .job = message->prefetch.job });
+    const struct message_prefetch *prefetch = &message->prefetch;
+    struct job *job = act_find_job(loop, prefetch->job);
+    struct why why;
+    uint32_t model;
+    if (job == NULL || job->model == JOB_MODEL_NONE ||
+        find_variant(loop, job, prefetch->model, prefetch->model_bytes, &model, &why) != ERR_OK)
+        return;
+    act_feed(loop,
+             &(struct agent_event){
+                 .type = AGENT_PREFETCH, .job = job->number, .model = model, .other = model != job->model });
 }
 
 static void on_draining(struct loop *loop, const struct message *message)

@@ -50,9 +50,10 @@ static struct model *find(struct models *models, const uint8_t digest[SHA256_BYT
     return unused;
 }
 
-enum err models_refer(struct models *models, const struct message_job *job, uint32_t *number, struct why *why)
+enum err models_refer(struct models *models, const uint8_t *digest, uint64_t bytes, uint32_t *number,
+                      struct why *why)
 {
-    const uint8_t *digest = job->model != NULL ? job->model : NO_DIGEST;
+    digest = digest != NULL ? digest : NO_DIGEST;
     struct model *model = find(models, digest);
     if (model == NULL)
         return why_set(why, ERR_FULL, "this worker has %d models already", AGENT_MODELS_MAX);
@@ -63,7 +64,7 @@ enum err models_refer(struct models *models, const struct message_job *job, uint
         memcpy(model->digest, digest, SHA256_BYTES);
         model->used = true;
         model->built_in = memcmp(digest, NO_DIGEST, SHA256_BYTES) == 0;
-        model->bytes = job->model_bytes;
+        model->bytes = bytes;
     }
     model->jobs_count++;
     *number = (uint32_t)(model - models->at);

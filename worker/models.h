@@ -39,9 +39,9 @@ struct models {
 void models_init(struct models *models, uint32_t slots_count);
 void models_fini(struct models *models);
 
-/* The number of the job's model, which is then referred to once more. ERR_FULL: too many models at once;
- * ERR_MEMORY. */
-MUST_USE enum err models_refer(struct models *models, const struct message_job *job, uint32_t *number,
+/* The number of a job's model, which is then referred to once more; digest NULL = built-in. ERR_FULL: too
+ * many models at once; ERR_MEMORY. */
+MUST_USE enum err models_refer(struct models *models, const uint8_t *digest, uint64_t bytes, uint32_t *number,
                                struct why *why);
 void models_unrefer(struct models *models, uint32_t number);
 

@@ -20,6 +20,7 @@ const struct command command_table[] = {
     { "job progress", "follow a job's progress", command_job_progress },
     { "job results", "write a finished job's answers to a file", command_job_results },
     { "job cancel", "cancel jobs", command_job_cancel },
+    { "job change", "give jobs another priority or deadline", command_job_change },
     { "job explain", "why a job waits or is slow", command_job_explain },
     { "job report", "what each device did in a job", command_job_report },
     { "worker list", "the workers", command_worker_list },

@@ -36,6 +36,7 @@ int command_job_wait(int argc, char **argv);
 int command_job_progress(int argc, char **argv);
 int command_job_results(int argc, char **argv);
 int command_job_cancel(int argc, char **argv);
+int command_job_change(int argc, char **argv);
 int command_job_report(int argc, char **argv);
 int command_worker_list(int argc, char **argv);
 int command_job_explain(int argc, char **argv);

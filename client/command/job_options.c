@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum err parse_priority(const char *text, int *priority, struct why *why)
+enum err job_options_priority(const char *text, int *priority, struct why *why)
 {
     char *end;
     errno = 0;
@@ -70,6 +70,23 @@ static enum err take_wishes(const struct job_options *options, struct motley_sub
     return err;
 }
 
+static enum err take_param(const char *text, struct motley_submit *submit, struct why *why)
+{
+    static const char precisions[] = "precisions=", accuracy[] = "accuracy_min=";
+    char *end = NULL;
+    if (strncmp(text, precisions, sizeof precisions - 1) == 0) {
+        submit->precisions = text + sizeof precisions - 1;
+        return ERR_OK;
+    }
+    if (strncmp(text, accuracy, sizeof accuracy - 1) != 0)
+        return why_set(why, ERR_USAGE, "--param %.100s: give precisions=LIST or accuracy_min=SHARE", text);
+    text += sizeof accuracy - 1;
+    submit->accuracy_min = strtod(text, &end);
+    if (!*text || *end || !(submit->accuracy_min > 0 && submit->accuracy_min <= 1))
+        return why_set(why, ERR_USAGE, "--param accuracy_min=%.60s: give a share above 0, at most 1", text);
+    return ERR_OK;
+}
+
 enum err job_options_submit(const struct job_options *options, struct motley_submit *submit, struct why *why)
 {
     struct motley_submit fresh = MOTLEY_SUBMIT_INIT;
@@ -94,10 +111,12 @@ enum err job_options_submit(const struct job_options *options, struct motley_sub
     fresh.batch = options->batch == UINT64_MAX ? 0 : (uint32_t)options->batch;
     fresh.max_failures = options->max_failures;
     enum err err = take_wishes(options, &fresh, why);
+    for (size_t i = 0; i < options->params.count && err == ERR_OK; i++)
+        err = take_param(options->params.at[i], &fresh, why);
     if (err != ERR_OK)
         return err;
     *submit = fresh;
-    return options->priority ? parse_priority(options->priority, &submit->priority, why) : ERR_OK;
+    return options->priority ? job_options_priority(options->priority, &submit->priority, why) : ERR_OK;
 }
 
 double job_options_timeout(const struct job_options *options)

@@ -12,6 +12,7 @@ struct job_options {
     const char *model, *input, *output, *name, *priority, *max_failures;
     const char *require, *prefer, *tenant, *objective, *verify;
     uint64_t samples, batch, timeout_us, deadline_us;
+    struct option_list params; /* "key=value" */
     bool dry_run;
 };
 
@@ -49,6 +50,8 @@ struct job_options {
           &(job).objective, "WHAT", "fastest (default), cheapest or greenest that meets the deadline" },     \
         { "verify",      0,    OPTION_TEXT,                                                                  \
           &(job).verify, "P%", "run this share of the samples again on another kind of device" },            \
+        { "param",       0,     OPTION_LIST,                                                                 \
+          &(job).params, "K=V", "of a model's files use: precisions=fp16,fp32 or accuracy_min=0.75" },       \
         { "dry-run",      0,    OPTION_FLAG,                                                                 \
           &(job).dry_run, NULL, "submit nothing; say when it would be done and by which devices" },          \
     {                                                                                                        \
@@ -58,6 +61,9 @@ struct job_options {
 /* Into the library's struct; texts stay those of argv. */
 MUST_USE enum err job_options_submit(const struct job_options *options, struct motley_submit *submit,
                                      struct why *why);
+
+/* The number after --priority. */
+MUST_USE enum err job_options_priority(const char *text, int *priority, struct why *why);
 
 /* Seconds for motley_wait: negative = for ever. */
 double job_options_timeout(const struct job_options *options);

@@ -18,7 +18,12 @@ static void name_of(const char *file, char *name, size_t max)
     snprintf(name, max, "%.*s", (int)(dot && dot > from ? (size_t)(dot - from) : strlen(from)), from);
 }
 
-static int add(const struct tool_link *link, const char *file, const char *name, const char *version)
+struct addition {
+    const char *name, *version, *precision;
+    double accuracy;
+};
+
+static int add(const struct tool_link *link, const char *file, const struct addition *as)
 {
     struct motley_error error;
     char own[NAME_MAX_BYTES];
@@ -27,8 +32,9 @@ static int add(const struct tool_link *link, const char *file, const char *name,
     motley *connection = tool_connect(link, &code);
     if (!connection)
         return code;
-    const char *under = name ? name : own;
-    if (motley_model_add(connection, file, under, version, &error) != MOTLEY_OK) {
+    const char *under = as->name ? as->name : own;
+    if (motley_variant_add(connection, file, under, as->version, as->precision, as->accuracy, &error) !=
+        MOTLEY_OK) {
         code = tool_fail_error(&error);
     } else if (link->json) {
         yyjson_doc *doc = tool_view(connection, "model", under, &code);
@@ -36,7 +42,7 @@ static int add(const struct tool_link *link, const char *file, const char *name,
             tool_print_json(doc);
         yyjson_doc_free(doc);
     } else {
-        printf("%s:%s\n", under, version ? version : "1");
+        printf("%s:%s\n", under, as->version ? as->version : "1");
     }
     motley_close(&connection);
     return code;
@@ -45,25 +51,33 @@ static int add(const struct tool_link *link, const char *file, const char *name,
 int command_model_add(int argc, char **argv)
 {
     static const struct option_usage usage = {
-        "motley model add", "FILE [--name NAME] [--version V] [--json]",
-        "Register a model file, so that jobs can name it. It is checked and uploaded; the same name and\n"
-        "version again replaces it.",
+        "motley model add", "FILE [--name NAME] [--version V] [--precision P] [--accuracy A] [--json]",
+        "Register a model file, so that jobs can name it. It is checked and uploaded. The same name and\n"
+        "version again, in another precision, is a further file of the model, and each device runs the one "
+        "that suits it; in the same precision it is replaced.",
         "  motley model add digits.onnx && motley submit --model digits --input digits.npy\n"
+        "  motley model add digits-int8.onnx --name digits --precision int8 --accuracy 0.97\n"
     };
-    const char *words[1], *name = NULL, *version = NULL;
+    const char *words[1];
+    struct addition as = { 0 };
     struct tool_link link = { 0 };
     size_t count = 0;
     int code;
-    const struct option_row rows[] = { { "name", 0, OPTION_TEXT, &name, "NAME",
+    const struct option_row rows[] = { { "name", 0, OPTION_TEXT, &as.name, "NAME",
                                          "under which name (default: the file's, without its ending)" },
-                                       { "version", 0, OPTION_TEXT, &version, "V",
+                                       { "version", 0, OPTION_TEXT, &as.version, "V",
                                          "which version (default: 1)" },
+                                       { "precision", 0, OPTION_TEXT, &as.precision, "P",
+                                         "int4, int8, fp8, fp16, bf16, tf32, fp32 or fp64 (default: as the "
+                                         "file says)" },
+                                       { "accuracy", 0, OPTION_NUMBER, &as.accuracy, "A",
+                                         "how accurate it is, 0 to 1, for --param accuracy_min" },
                                        TOOL_LINK_ROWS(link),
                                        { 0 } };
     if (!tool_parse(&usage, rows, argc, argv, words, 1, &count, &code))
         return code;
     if (count == 1)
-        return add(&link, words[0], name, version);
+        return add(&link, words[0], &as);
     fprintf(stderr, "motley: model add: which file? give a model file\n");
     return MOTLEY_USAGE;
 }

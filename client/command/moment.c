@@ -38,6 +38,17 @@ void moment_print(yyjson_val *value, int64_t now_us, char text[MOMENT_MAX])
     strftime(text, MOMENT_MAX, same_day ? "%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &then);
 }
 
+void moment_print_fine(yyjson_val *value, int64_t now_us, int digits, char text[MOMENT_MAX])
+{
+    int64_t wall_us;
+    moment_print(value, now_us, text);
+    if (!moment_parse(value, &wall_us))
+        return;
+    int ms = (int)((wall_us + 500) % SECOND_US / 1000); /* + 500: parsing goes through a double */
+    size_t used = strlen(text);
+    snprintf(text + used, MOMENT_MAX - used, ".%0*d", digits, digits == 1 ? ms / 100 : ms);
+}
+
 void moment_print_distance(int64_t wall_us, int64_t now_us, char text[MOMENT_MAX])
 {
     char length[MOMENT_MAX - 8];

@@ -343,13 +343,48 @@ static bool is_over(yyjson_val *job)
     return strcmp(state, "done") == 0 || strcmp(state, "failed") == 0 || strcmp(state, "cancelled") == 0;
 }
 
+/* "; 2m 10s after its deadline" */
+static void print_lateness(yyjson_val *job, char text[TEXT_MAX + 32])
+{
+    char length[TEXT_MAX];
+    int64_t deadline_us, finished_us;
+    text[0] = 0;
+    if (!moment_parse(get(job, "deadline_at"), &deadline_us) ||
+        !moment_parse(get(job, "finished_at"), &finished_us))
+        return;
+    bool late = finished_us > deadline_us;
+    render_seconds((double)(late ? finished_us - deadline_us : deadline_us - finished_us) / 1e6, length,
+                   sizeof length);
+    snprintf(text, TEXT_MAX + 32, ", %s %s its deadline", length, late ? "after" : "before");
+}
+
+static void print_over(yyjson_val *job, FILE *stream, const struct reasons_style *style)
+{
+    char when[MOMENT_MAX], lateness[TEXT_MAX + 32];
+    unsigned long long twice = uint_of(job, "duplicate_samples"), id = uint_of(job, "id");
+    moment_print(get(job, "finished_at"), style->now_us, when);
+    print_lateness(job, lateness);
+    fprintf(stream, "It is over: %s at %s%s", text_of(job, "state"), when, lateness);
+    if (strcmp(text_of(job, "state"), "done") != 0)
+        fputs(".\n", stream);
+    else if (twice)
+        fprintf(stream, "; %llu samples were computed twice.\n", twice);
+    else
+        fputs("; no sample was computed twice.\n", stream);
+    fprintf(stream,
+            "Its story, lease by lease: motley-coordinator --replay STATE/events/TERM.tape --explain %llu, "
+            "where STATE is the coordinator's state directory and TERM the newest of its recordings that has "
+            "the job.\n",
+            id);
+}
+
 void reasons_job(yyjson_val *job, FILE *stream, const struct reasons_style *style)
 {
     yyjson_val *places = get(job, "slots");
     render_status(job, stream);
     promise_print(job, style->now_us, stream);
     if (is_over(job)) {
-        fputs("It is over: nothing of it waits or runs.\n", stream);
+        print_over(job, stream, style);
         return;
     }
     if (strcmp(text_of(job, "state"), "finishing") == 0) {

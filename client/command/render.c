@@ -244,6 +244,8 @@ static const char *promise_word(yyjson_val *job)
         return "-";
     if (yyjson_is_bool(met))
         return yyjson_is_true(met) ? "met" : "missed";
+    if (yyjson_is_str(get(job, "finished_at")))
+        return "-";
     return yyjson_is_true(fits) ? "in time" : yyjson_is_false(fits) ? "at risk" : "open";
 }
 
@@ -387,26 +389,59 @@ static void print_batch(yyjson_val *batch, char text[TEXT_MAX])
         snprintf(text, TEXT_MAX, "any");
 }
 
+static const char *print_accuracy(yyjson_val *file, char text[TEXT_MAX])
+{
+    yyjson_val *accuracy = get(file, "accuracy");
+    snprintf(text, TEXT_MAX, "-");
+    if (yyjson_is_num(accuracy))
+        snprintf(text, TEXT_MAX, "%.6g", yyjson_get_num(accuracy));
+    return text;
+}
+
+static void print_file(struct table *table, yyjson_val *model, yyjson_val *file)
+{
+    char text[TEXT_MAX];
+    table_row(table);
+    table_cell(table, "%s", text_of(model, "name"));
+    table_cell(table, "%s", text_of(model, "version"));
+    table_cell(table, "%s", text_of(file, "format"));
+    table_cell(table, "%s", text_of(file, "precision"));
+    print_batch(get(model, "batch"), text);
+    table_cell(table, "%s", text);
+    table_cell(table, "%s", memory(get(file, "bytes"), text));
+    table_cell(table, "%s", print_accuracy(file, text));
+}
+
+/* Of a model with several: which there are, the cheapest first. */
+static void print_files(yyjson_val *model, FILE *stream)
+{
+    char bytes[TEXT_MAX], accuracy[TEXT_MAX];
+    size_t index, size;
+    yyjson_val *file;
+    if (yyjson_arr_size(get(model, "variants")) < 2)
+        return;
+    yyjson_arr_foreach(get(model, "variants"), index, size, file) fprintf(
+        stream, "%-11s %s %s, %s, accuracy %s\n", "file", text_of(file, "format"), text_of(file, "precision"),
+        memory(get(file, "bytes"), bytes), print_accuracy(file, accuracy));
+}
+
 void render_models(yyjson_val *models, FILE *stream, bool styled)
 {
     static const struct table_column columns[] = { { "model", 0 },     { "version", 0 }, { "format", 0 },
-                                                   { "precision", 0 }, { "batch", 1 },   { "size", 1 } };
+                                                   { "precision", 0 }, { "batch", 1 },   { "size", 1 },
+                                                   { "accuracy", 1 } };
     size_t index, size;
     yyjson_val *model;
-    char text[TEXT_MAX];
     struct table *table = table_new(columns, sizeof columns / sizeof columns[0]);
     if (!table)
         return;
     yyjson_arr_foreach(models, index, size, model)
     {
-        table_row(table);
-        table_cell(table, "%s", text_of(model, "name"));
-        table_cell(table, "%s", text_of(model, "version"));
-        table_cell(table, "%s", text_of(model, "format"));
-        table_cell(table, "%s", text_of(model, "precision"));
-        print_batch(get(model, "batch"), text);
-        table_cell(table, "%s", text);
-        table_cell(table, "%s", memory(get(model, "bytes"), text));
+        size_t k, files;
+        yyjson_val *file;
+        if (!yyjson_is_arr(get(model, "variants")))
+            print_file(table, model, model);
+        yyjson_arr_foreach(get(model, "variants"), k, files, file) print_file(table, model, file);
     }
     table_print(table, stream, styled);
     table_free(&table);
@@ -423,6 +458,7 @@ void render_model(yyjson_val *model, FILE *stream)
             read ? text_of(model, "runtime") : "");
     fprintf(stream, "%-11s %s\n", "precision", text_of(model, "precision"));
     fprintf(stream, "%-11s %s\n", "batch", batch);
+    print_files(model, stream);
     print_tensors(get(model, "inputs"), "input", stream);
     print_tensors(get(model, "outputs"), "output", stream);
 }

@@ -65,7 +65,8 @@ static void tell_promise(motley *connection, int64_t number)
     char *json = motley_view(connection, "job", which, NULL);
     yyjson_doc *doc = json ? yyjson_read(json, strlen(json), 0) : NULL;
     yyjson_val *job = yyjson_doc_get_root(doc);
-    if (job && yyjson_is_null(yyjson_obj_get(job, "deadline_met"))) {
+    bool open = yyjson_is_null(yyjson_obj_get(job, "finished_at")); /* even if its time has passed already */
+    if (job && open) {
         promise_sentence(job, clock_wall_us(), text);
         fprintf(stderr, "motley: %s\n", text);
     }

@@ -154,7 +154,7 @@ static void number_request(struct motley *connection, struct message *message)
                        offsetof(struct message_output_get, request) == 0 &&
                        offsetof(struct message_blob_put, request) == 0,
                    "a request's number comes first");
-    ENSURE(message->type >= MESSAGE_SUBMIT && message->type <= MESSAGE_INFER);
+    ENSURE(message->type >= MESSAGE_SUBMIT && message->type <= MESSAGE_CHANGE);
     message->view.request = ++connection->next_request;
 }
 

@@ -87,8 +87,8 @@ MUST_USE enum err connection_ask(struct motley *connection, struct message *mess
 void answer_free(struct answer *answer);
 
 /* connection_ask, but a lost line is opened again and the request repeated, until one time-out has passed.
- * Only for requests that may be repeated: VIEW, CANCEL, BLOB_FIND, SUBMIT (whose uuid makes it one),
- * MODEL_ADD, OUTPUT_GET. */
+ * Only for requests that may be repeated: VIEW, CANCEL, CHANGE, BLOB_FIND, SUBMIT (whose uuid makes
+ * it one), MODEL_ADD, OUTPUT_GET. */
 MUST_USE enum err connection_insist(struct motley *connection, struct message *message, struct answer *answer,
                                     struct why *why);
 

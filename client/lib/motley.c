@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "connection.h"
 #include "infer.h"
+#include "precision.h"
 #include "submit.h"
 #include "upload.h"
 
@@ -110,6 +111,43 @@ int motley_cancel(motley *connection, const char *which, struct motley_error *er
     return count;
 }
 
+static enum err read_change(const struct motley_change *asked, struct message_change *change, struct why *why)
+{
+    if (asked->size != sizeof *asked)
+        return why_set(why, ERR_USAGE,
+                       "motley_change: begin with MOTLEY_CHANGE_INIT of this version's motley.h");
+    if (!asked->set_priority && !asked->set_deadline)
+        return why_set(why, ERR_USAGE, "nothing to change: give a priority, a deadline or both");
+    double deadline_us = asked->deadline_seconds * 1e6;
+    if (asked->set_deadline && (!(deadline_us >= 0) || deadline_us > (double)TIME_US_MAX))
+        return why_set(why, ERR_USAGE, "--deadline: give a time from now, at most 35 years");
+    if (asked->set_priority) {
+        change->what |= CHANGE_PRIORITY;
+        change->priority = asked->priority;
+    }
+    if (asked->set_deadline) {
+        change->what |= CHANGE_DEADLINE;
+        change->deadline_us = deadline_us > 0 && deadline_us < 1 ? 1 : (uint64_t)deadline_us;
+    }
+    return ERR_OK;
+}
+
+int motley_change(motley *connection, const char *which, const struct motley_change *change,
+                  struct motley_error *error)
+{
+    struct why why = { "" };
+    struct answer answer = { 0 };
+    struct message message = { .type = MESSAGE_CHANGE };
+    message.change.which = which;
+    enum err err = read_change(change, &message.change, &why);
+    if (err == ERR_OK)
+        err = connection_insist(connection, &message, &answer, &why);
+    int count = err == ERR_OK ? (int)answer.number : -1;
+    answer_free(&answer);
+    motley_error_set(error, err, &why);
+    return count;
+}
+
 int motley_drain(motley *connection, const char *which, int resume, struct motley_error *error)
 {
     struct why why = { "" };
@@ -146,8 +184,17 @@ static enum err check_model_name(const char *name, const char *version, struct w
     return err;
 }
 
+static enum err check_variant(const char *precision, double accuracy, struct why *why)
+{
+    if (precision && !precision_bit(precision))
+        return why_set(why, ERR_USAGE, "--precision %.60s: give %s", precision, PRECISION_NAMES);
+    if (!(accuracy >= 0 && accuracy <= 1))
+        return why_set(why, ERR_USAGE, "--accuracy: give a share, 0 to 1");
+    return ERR_OK;
+}
+
 static enum err add_model(struct motley *connection, const char *file, const char *name, const char *version,
-                          struct why *why)
+                          const char *precision, double accuracy, struct why *why)
 {
     struct signature signature;
     struct message message = { .type = MESSAGE_MODEL_ADD };
@@ -155,6 +202,8 @@ static enum err add_model(struct motley *connection, const char *file, const cha
     struct message_tensor inputs[INPUTS_MAX], outputs[OUTPUTS_MAX];
     uint8_t digest[SHA256_BYTES];
     enum err err = check_model_name(name, version, why);
+    if (err == ERR_OK)
+        err = check_variant(precision, accuracy, why);
     if (err == ERR_OK)
         err = signature_of_file(file, &signature, NULL, why);
     if (err == ERR_OK)
@@ -168,7 +217,8 @@ static enum err add_model(struct motley *connection, const char *file, const cha
     add->name = name;
     add->version = version ? version : "1";
     add->format = signature.format;
-    add->precision = signature.precision;
+    add->precision = precision ? precision : signature.precision;
+    add->accuracy = accuracy;
     add->blob = digest;
     add->inputs = inputs;
     add->inputs_count = signature.inputs_count;
@@ -181,8 +231,14 @@ static enum err add_model(struct motley *connection, const char *file, const cha
 int motley_model_add(motley *connection, const char *file, const char *name, const char *version,
                      struct motley_error *error)
 {
+    return motley_variant_add(connection, file, name, version, NULL, 0, error);
+}
+
+int motley_variant_add(motley *connection, const char *file, const char *name, const char *version,
+                       const char *precision, double accuracy, struct motley_error *error)
+{
     struct why why = { "" };
-    enum err err = add_model(connection, file, name, version, &why);
+    enum err err = add_model(connection, file, name, version, precision, accuracy, &why);
     motley_error_set(error, err, &why);
     return err_exit_code(err);
 }

@@ -86,11 +86,13 @@ struct motley_submit {
     const char *objective;    /* fastest (or NULL), cheapest, greenest */
     double deadline_seconds;  /* after it was accepted; 0 = none */
     double verify_share;      /* of the samples, 0..1: run again on another class of device */
+    const char *precisions;   /* of a model's files run only these, such as "fp16,fp32"; NULL = all */
+    double accuracy_min;      /* ... and only those that are known to be so accurate, 0..1; 0 = all */
 };
 #define MOTLEY_SUBMIT_INIT                                                                                   \
     {                                                                                                        \
         sizeof(struct motley_submit), NULL, NULL, 0, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, 0.0,    \
-            0.0                                                                                              \
+            0.0, NULL, 0.0                                                                                   \
     }
 
 /* Check everything that can be checked before the job runs (files, shapes, types, the output's folder),
@@ -120,6 +122,22 @@ MOTLEY_API char *motley_view(motley *connection, const char *what, const char *w
 
 /* Cancel the selected jobs (number, name, last, all, 3-7). How many were cancelled, or -1. */
 MOTLEY_API int motley_cancel(motley *connection, const char *which, struct motley_error *error);
+
+struct motley_change {
+    size_t size;                    /* sizeof this struct */
+    int set_priority, set_deadline; /* which of these is meant; the other stays as it is */
+    int priority;                   /* as in motley_submit */
+    double deadline_seconds;        /* from now on; 0 = none any more */
+};
+#define MOTLEY_CHANGE_INIT                                                                                   \
+    {                                                                                                        \
+        sizeof(struct motley_change), 0, 0, 0, 0.0                                                           \
+    }
+
+/* Change the selected jobs' priority, deadline or both from now on; jobs that are over are passed over. How
+ * many were changed, durably, or -1. */
+MOTLEY_API int motley_change(motley *connection, const char *which, const struct motley_change *change,
+                             struct motley_error *error);
 
 /* A worker (name, id, or all) gets no new work until it is resumed, or (resume) takes part again. How many
  * workers that changed, or -1. */
@@ -180,9 +198,16 @@ MOTLEY_API struct motley_answer *motley_infer(motley *connection, const struct m
                                               struct motley_error *error);
 MOTLEY_API void motley_answer_free(struct motley_answer **answer); /* sets the pointer to NULL */
 
-/* Register a model file under name (and version, NULL = "1"): letters, digits, '.', '_' and '-'. */
+/* Register a model file under name (and version, NULL = "1"): letters, digits, '.', '_' and '-'. A model may
+ * have several files, each in another precision (or format), that take and give the same: each device runs
+ * the one that suits it. */
 MOTLEY_API int motley_model_add(motley *connection, const char *file, const char *name, const char *version,
                                 struct motley_error *error);
+
+/* The same, saying what its precision is ("fp16", ...; NULL = as the file says) and how accurate it is (0..1;
+ * 0 = not known). */
+MOTLEY_API int motley_variant_add(motley *connection, const char *file, const char *name, const char *version,
+                                  const char *precision, double accuracy, struct motley_error *error);
 
 #ifdef __cplusplus
 }

@@ -38,7 +38,7 @@ static enum err take_registered(const char *model, const struct answer *answer, 
     if (hex && sha256_parse(hex, found->blob) != ERR_OK)
         err = why_set(why, ERR_FORMAT, "%s: the coordinator does not say which file it is", model);
     yyjson_doc_free(doc);
-    return err;
+    return err ? err : variants_parse(answer->payload, answer->payload_size, model, &found->variants, why);
 }
 
 static enum err find_registered(struct motley *connection, const char *model, struct submit_model *found,
@@ -123,6 +123,7 @@ struct submission {
     uint8_t uuid[UUID_BYTES], names[SHA256_BYTES], blobs[INPUTS_MAX][SHA256_BYTES];
     struct message_input inputs[INPUTS_MAX];
     struct message_tensor outputs[OUTPUTS_MAX];
+    struct message_variant variants[VARIANTS_MAX];
     uint64_t max_failures;
     double max_failures_share;
     uint64_t deadline_us;
@@ -154,6 +155,29 @@ static enum err check_wishes(struct submission *s, struct why *why)
     s->deadline_us = deadline_us > 0 && deadline_us < 1 ? 1 : (uint64_t)deadline_us;
     s->verify_ppm = (uint32_t)(asked->verify_share * 1e6 + 0.5);
     return find_objective(asked->objective, &s->objective, why);
+}
+
+/* The last of those that are left runs where no other does: it is the model's file. */
+static enum err choose_variants(struct submission *s, struct why *why)
+{
+    struct submit_model *model = &s->model;
+    double least = s->asked.accuracy_min;
+    if (!(least >= 0 && least <= 1))
+        return why_set(why, ERR_USAGE, "accuracy_min: give a share, 0 to 1");
+    enum err err = variants_choose(&model->variants, s->asked.model, s->asked.precisions, least, why);
+    uint32_t count = model->variants.count;
+    if (err != ERR_OK || count == 0)
+        return err;
+    const struct variant *last = &model->variants.at[count - 1];
+    memcpy(model->blob, last->blob, sizeof model->blob);
+    memcpy(model->signature.format, last->format, sizeof model->signature.format);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct variant *at = &model->variants.at[i];
+        s->variants[i] = (struct message_variant){
+            .blob = at->blob, .format = at->format, .precision = at->precision, .bytes = at->bytes
+        };
+    }
+    return ERR_OK;
 }
 
 static enum err check_options(struct submission *s, struct why *why)
@@ -264,6 +288,8 @@ static enum err send_submit(struct submission *s, struct answer *answer, struct 
     submit->objective = s->objective;
     submit->verify_ppm = s->verify_ppm;
     submit->dry_run = s->dry_run;
+    submit->variants = s->variants;
+    submit->variants_count = s->model.variants.count;
     return connection_insist(s->connection, &message, answer, why);
 }
 
@@ -298,6 +324,8 @@ static enum err check_output(const struct submission *s, struct why *why)
 static enum err submit_all(struct submission *s, struct answer *answer, struct why *why)
 {
     enum err err = submit_find_model(s->connection, s->asked.model, &s->model, why);
+    if (err == ERR_OK)
+        err = choose_variants(s, why);
     if (err == ERR_OK)
         err = check_options(s, why);
     if (err == ERR_OK)

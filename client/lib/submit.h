@@ -7,11 +7,13 @@
 #include "connection.h"
 #include "sha256.h"
 #include "signature.h"
+#include "variants.h"
 
 struct submit_model {
     struct signature signature;
     char path[PATH_MAX_BYTES];  /* a file to upload; "" = registered or built in */
     uint8_t blob[SHA256_BYTES]; /* of a registered one; all zero = built in, or not uploaded yet */
+    struct variants variants;   /* of a registered one */
 };
 
 /* A file, "synthetic", or the name of a registered model (then connection is asked). */

@@ -131,6 +131,17 @@ const struct tally *sched_tally(const struct sched *sched, uint64_t id, uint32_t
     return sched->look;
 }
 
+bool sched_slot_model(const struct sched *sched, uint64_t id, uint32_t worker, uint32_t index,
+                      uint32_t *model)
+{
+    const struct job *job = state_find_job(sched, id);
+    const struct slot *slot = state_find_slot(sched, worker, index);
+    const struct member *member = job && slot ? slot_member(slot, job->pool) : NULL;
+    if (member)
+        *model = member->model->model;
+    return member != NULL;
+}
+
 bool sched_slot_look(const struct sched *sched, uint32_t worker, uint32_t index, struct sched_slot_look *look)
 {
     const struct slot *slot = state_find_slot(sched, worker, index);

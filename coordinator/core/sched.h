@@ -280,6 +280,10 @@ struct sched_slot_look {
     uint32_t best_batch;
     uint64_t busy_until_us;
 };
+/* The model's number that the slot runs of the job, or would; false if the job is not for the slot. */
+bool sched_slot_model(const struct sched *sched, uint64_t job, uint32_t worker, uint32_t slot,
+                      uint32_t *model);
+
 bool sched_slot_look(const struct sched *sched, uint32_t worker, uint32_t slot, struct sched_slot_look *look);
 
 #endif

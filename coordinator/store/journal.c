@@ -44,6 +44,7 @@ enum statement {
     JOB_ADD,
     JOB_OPEN,
     JOB_CLOSE,
+    JOB_SPEC,
     JOB_LIST,
     OUTPUT_ADD,
     OUTPUT_LIST,
@@ -81,6 +82,7 @@ static const char *const sql[STATEMENT_COUNT] = {
                  " WHERE job = ?1",
     [JOB_CLOSE] = "UPDATE job SET state = ?2, reason = coalesce(?3, reason),"
                   " finished_us = iif(finished_us = 0, ?4, finished_us) WHERE job = ?1",
+    [JOB_SPEC] = "UPDATE job SET spec = ?2 WHERE job = ?1",
     [JOB_LIST] = "SELECT job, samples, uuid, state, submitted_us, started_us, finished_us, reason, spec FROM "
                  "job ORDER BY job",
     [OUTPUT_ADD] = "INSERT INTO output VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -522,6 +524,14 @@ enum err journal_job_mark(struct journal *journal, const struct store_op *op, st
     bind_text(mark, 3, op->text);
     sqlite3_bind_int64(mark, 4, op->at_us);
     return run_changing(journal, mark, op->job, why);
+}
+
+enum err journal_job_spec(struct journal *journal, const struct store_op *op, struct why *why)
+{
+    sqlite3_stmt *change = use(journal, JOB_SPEC);
+    bind_number(change, 1, op->job);
+    bind_bytes(change, 2, op->blob, op->blob_size);
+    return run_changing(journal, change, op->job, why);
 }
 
 enum err journal_job_drop(struct journal *journal, uint64_t job, struct why *why)

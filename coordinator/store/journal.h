@@ -49,6 +49,7 @@ void journal_rollback(struct journal *journal);
  * job. */
 MUST_USE enum err journal_job_add(struct journal *journal, const struct store_op *op, struct why *why);
 MUST_USE enum err journal_job_mark(struct journal *journal, const struct store_op *op, struct why *why);
+MUST_USE enum err journal_job_spec(struct journal *journal, const struct store_op *op, struct why *why);
 MUST_USE enum err journal_job_drop(struct journal *journal, uint64_t job, struct why *why);
 MUST_USE enum err journal_done(struct journal *journal, uint64_t job, uint64_t first, uint64_t count,
                                struct why *why);

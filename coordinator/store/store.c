@@ -238,6 +238,7 @@ static enum err apply(struct store *store, struct store_op *op, struct why *why)
     case STORE_FAILURE: return journal_failure(store->journal, op, why);
     case STORE_TALLY: return journal_tally(store->journal, op, why);
     case STORE_MODEL_ADD: return journal_model_add(store->journal, op, why);
+    case STORE_JOB_SPEC: return journal_job_spec(store->journal, op, why);
     case STORE_JOB_DROP: return apply_drop(store, op, why);
     }
     return why_set(why, ERR_REFUSED, "the store knows no operation %d", (int)op->type);

@@ -55,6 +55,7 @@ enum store_op_type {
     STORE_FAILURE,   /* job, first, count, reason, worker: these samples failed for good */
     STORE_TALLY,     /* job, key, value: accounting of one device in one job, replaces the older value */
     STORE_MODEL_ADD, /* name, version, spec: a registered model (replaces the same name and version) */
+    STORE_JOB_SPEC,  /* job, spec: in place of the older one */
     STORE_JOB_DROP,  /* job: retention; its rows and spool are removed */
 };
 
@@ -72,7 +73,7 @@ struct store_op {
     uint8_t uuid[16];           /* JOB_ADD */
     char *text;                 /* JOB_MARK, FAILURE: reason; TALLY: key; MODEL_ADD: name. malloc'ed */
     char *text2;                /* FAILURE: worker; MODEL_ADD: version. malloc'ed */
-    uint8_t *blob;              /* JOB_ADD, MODEL_ADD: spec; TALLY: value. malloc'ed, opaque here */
+    uint8_t *blob;              /* JOB_ADD, JOB_SPEC, MODEL_ADD: spec; TALLY: value. malloc'ed, opaque here */
     size_t blob_size;
     /* JOB_ADD: what each output's rows look like. RESULT: what this operation's rows look like: all dims
      * known where the job's have a -1; elsewhere dtype DTYPE_NONE means "as declared". */

@@ -182,6 +182,64 @@ static void test_unload_nonsense(void **state)
     TOLD("");
 }
 
+static void load_other(uint32_t slot, uint64_t number, uint32_t model)
+{
+    step((struct agent_event){
+        .type = AGENT_LOAD, .slot = slot, .job = number, .model = model, .other = true });
+}
+
+/* Slots run unlike files of one job's model; each keeps what was loaded there last. */
+static void test_variants(void **state)
+{
+    (void)state;
+    connect();
+    job(1, 0, 10);
+    load_other(0, 1, 5);
+    TOLD("get-model 5");
+    model_ready(5, true);
+    TOLD("load 5");
+    load(1, 1);
+    TOLD("get-model 0");
+    model_ready(0, true);
+    TOLD("load 0");
+    model_loaded(0, 5, true);
+    TOLD("say-loaded 5 ok");
+    model_loaded(1, 0, true);
+    TOLD("say-loaded 0 ok");
+    lease(0, 1, 1, 1);
+    assert_int_equal(out.at[0].model, 5);
+    lease(1, 1, 2, 1);
+    assert_int_equal(out.at[0].model, 0);
+    tell(AGENT_INPUT_READY, 1, true);
+    assert_int_equal(out.at[0].type, AGENT_RUN);
+    assert_int_equal(out.at[0].model, 5);
+    load(0, 1);
+    TOLD("load 0");
+    lease(0, 1, 3, 1);
+    assert_int_equal(out.at[0].model, 0);
+    load_other(0, 1, 99); /* there is no such number */
+    TOLD("");
+}
+
+/* All models of a job lose it together. */
+static void test_variants_forgotten(void **state)
+{
+    (void)state;
+    connect();
+    job(1, 0, 10);
+    load_other(0, 1, 5);
+    model_ready(5, true);
+    model_loaded(0, 5, false);
+    step((struct agent_event){ .type = AGENT_PREFETCH, .job = 1, .model = 6, .other = true });
+    TOLD("get-model 6");
+    forget(1);
+    TOLD("drop-job 1");
+    model_ready(6, true); /* of no use any more */
+    job(2, 6, 10);
+    load(0, 2);
+    TOLD("get-model 6");
+}
+
 static void test_prefetch(void **state)
 {
     (void)state;
@@ -688,6 +746,7 @@ static void storm(uint64_t seed)
             .term = 1 + (rng_below(&rng, 50) == 0),
             .attempt = rng_below(&rng, 120),
             .ok = rng_below(&rng, 8) > 0,
+            .other = rng_below(&rng, 3) == 0,
             .row_bytes = rng_below(&rng, 20) == 0 ? UINT64_MAX / 2 : rng_below(&rng, 300),
         };
         event.lease = make_lease(event.slot, event.job, event.attempt, (uint32_t)rng_below(&rng, 9));
@@ -869,6 +928,8 @@ int main(void)
         STORY(test_unload_of_a_model_in_use),
         STORY(test_unload_nonsense),
         STORY(test_prefetch),
+        STORY(test_variants),
+        STORY(test_variants_forgotten),
         STORY(test_lease_to_ack),
         STORY(test_lease_before_load_wants_the_model),
         STORY(test_a_failed_run_is_a_result),

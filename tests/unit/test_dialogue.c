@@ -19,7 +19,7 @@ static void test_each_type_has_its_place(void **state)
     } ranges[] = {
         { DIALOGUE_WORKER, MESSAGE_PROOF, MESSAGE_BYE },
         { DIALOGUE_SERVING, MESSAGE_JOBS, MESSAGE_DRAINING },
-        { DIALOGUE_CLIENT, MESSAGE_SUBMIT, MESSAGE_INFER },
+        { DIALOGUE_CLIENT, MESSAGE_SUBMIT, MESSAGE_CHANGE },
     };
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
         for (int type = 0; type < 80; type++) {

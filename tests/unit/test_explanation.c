@@ -207,12 +207,28 @@ static void a_met_deadline_and_a_missed_one(void **state)
     doc = show("job", "1");
     assert_true(yyjson_is_false(yyjson_doc_ptr_get(doc, "/deadline_met")));
     yyjson_doc_free(doc);
-    record->state = RECORD_CANCELLED;
-    doc = show("explain", "1");
+    record->state = RECORD_FAILED;
+    doc = show("job", "1");
     assert_true(yyjson_is_false(yyjson_doc_ptr_get(doc, "/deadline_met")));
+    yyjson_doc_free(doc);
+    record->state = RECORD_CANCELLED; /* whoever cancels waits for nothing */
+    doc = show("explain", "1");
+    assert_true(is_null(doc, "/deadline_met"));
     assert_true(is_null(doc, "/recalls") && is_null(doc, "/held") && is_null(doc, "/finish_at"));
     assert_int_equal(yyjson_arr_size(yyjson_doc_ptr_get(doc, "/slots")), 0);
     yyjson_doc_free(doc);
+}
+
+static void an_open_job_misses_its_deadline_when_it_passes(void **state)
+{
+    (void)state;
+    add_worker(1, "w", 0);
+    add_job(1, NULL, 60000000);
+    view.wall_us += 60000001;
+    yyjson_doc *doc = show("job", "1");
+    assert_true(yyjson_is_false(yyjson_doc_ptr_get(doc, "/deadline_met")));
+    yyjson_doc_free(doc);
+    view.wall_us -= 60000001;
 }
 
 static void several_reasons_are_counted(void **state)
@@ -276,6 +292,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(wishes_and_unknown_promises, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_forecast_has_wall_times, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_met_deadline_and_a_missed_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_open_job_misses_its_deadline_when_it_passes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(several_reasons_are_counted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(why_a_worker_is_idle, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nobody_of_that_name, set_up, tear_down),

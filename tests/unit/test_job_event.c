@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "coordinator.h"
 #include "coordinator_fixture.h"
+#include "precision.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,13 +21,15 @@ static int set_up(void **state)
     (void)state;
     coordinator = (struct coordinator){ .state_dir = "/nonexistent", .now_us = 7000000 };
     coordinator.tenants = tenants_new();
-    return coordinator.tenants == NULL;
+    coordinator.registry = registry_new();
+    return coordinator.tenants == NULL || coordinator.registry == NULL;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
     tenants_free(&coordinator.tenants);
+    registry_free(&coordinator.registry);
     return 0;
 }
 
@@ -106,12 +109,39 @@ static void a_deadline_goes_on(void **state)
     assert_int_equal(event.add.deadline_us, 1);
 }
 
+/* The cheaper ones for slots that have the precision, the last for all. */
+static void files_for_unlike_slots(void **state)
+{
+    (void)state;
+    static const uint8_t one[SHA256_BYTES] = { 1 }, two[SHA256_BYTES] = { 2 };
+    struct message_variant files[] = { { .blob = two, .format = "onnx", .precision = "fp16" },
+                                       { .blob = one, .format = "onnx", .precision = "fp32" } };
+    struct message_submit submit = wishes();
+    submit.format = "onnx";
+    submit.model_blob = one;
+    registry_number(coordinator.registry, one);
+    submit.variants = &files[1];
+    submit.variants_count = 1;
+    assert_int_equal(describe(&submit, clock_wall_us()), ERR_OK);
+    assert_int_equal(event.add.variants_count, 0); /* it has but one, which runs everywhere */
+    submit.variants = files;
+    submit.variants_count = 2;
+    assert_int_equal(describe(&submit, clock_wall_us()), ERR_OK);
+    assert_int_equal(event.add.variants_count, 2);
+    assert_int_equal(event.add.variants[0].model, 1);
+    assert_int_equal(event.add.variants[0].formats, SCHED_FORMAT_ONNX);
+    assert_int_equal(event.add.variants[0].precisions, precision_bit("fp16"));
+    assert_int_equal(event.add.variants[1].model, 0);
+    assert_int_equal(event.add.variants[1].precisions, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(no_wishes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(all_wishes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_deadline_goes_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(files_for_unlike_slots, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

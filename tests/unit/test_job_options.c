@@ -80,6 +80,11 @@ static void test_wishes_that_make_no_sense(void **state)
     const char *const shares[] = { "200%", "-1%", "5", "%", "", "nan%", "5%%", "1e9%" };
     for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++)
         assert_refused(OPTIONS(UINT64_MAX, .verify = shares[i]), "--verify");
+    const char *const params[] = { "colour=red",        "precisions",       "",
+                                   "accuracy_min=",     "accuracy_min=0",   "accuracy_min=97",
+                                   "accuracy_min=0.9x", "accuracy_min=nan", "accuracy_min=-1" };
+    for (size_t i = 0; i < sizeof params / sizeof params[0]; i++)
+        assert_refused(OPTIONS(UINT64_MAX, .params = { 1, { params[i] } }), "--param");
 }
 
 static void test_wishes(void **state)
@@ -96,8 +101,14 @@ static void test_wishes(void **state)
     assert_string_equal(submit.objective, "greenest");
     assert_true(submit.deadline_seconds == 1.5);
     assert_true(submit.verify_share == 0.005);
+    options =
+        OPTIONS(UINT64_MAX, .model = "m", .params = { 2, { "accuracy_min=0.97", "precisions=fp16,fp32" } });
+    assert_int_equal(submit_of(&options, &submit, ""), ERR_OK);
+    assert_string_equal(submit.precisions, "fp16,fp32");
+    assert_true(submit.accuracy_min == 0.97);
     options = OPTIONS(UINT64_MAX, .model = "m.onnx");
     assert_int_equal(submit_of(&options, &submit, ""), ERR_OK);
+    assert_null(submit.precisions);
     assert_null(submit.require);
     assert_true(submit.deadline_seconds == 0 && submit.verify_share == 0);
 }

@@ -187,9 +187,9 @@ static void shares_survive_in_the_journal(void **state)
     struct jobs *jobs = jobs_new(10);
     struct record *record = add(jobs, 1, "a");
     struct message_hello hello = fixture_hello(9, "w1", 2);
-    assert_int_equal(record_share(record, 4, &hello, 1), 0);
-    assert_int_equal(record_share(record, 4, &hello, 0), 1);
-    assert_int_equal(record_share(record, 4, &hello, 1), 0);
+    assert_int_equal(record_share(record, 4, &hello, 1, "synthetic"), 0);
+    assert_int_equal(record_share(record, 4, &hello, 0, "synthetic"), 1);
+    assert_int_equal(record_share(record, 4, &hello, 1, "synthetic"), 0);
     struct tally tally, back;
     char key[SHARE_KEY_MAX];
     uint8_t *value;
@@ -207,7 +207,8 @@ static void shares_survive_in_the_journal(void **state)
     share_tally(&other->shares[0], NULL, 2, &back);
     assert_int_equal(back.samples, 99);
     assert_int_equal(back.batch_latency.count, 3);
-    assert_int_equal(record_share(other, 7, &hello, 1), 0); /* the worker came back: its share goes on */
+    assert_int_equal(record_share(other, 7, &hello, 1, "synthetic"),
+                     0); /* the worker came back: its share goes on */
     for (size_t cut = 0; cut < size; cut++)
         assert_int_not_equal(record_restore_share(other, key, value, cut), ERR_OK);
     assert_int_not_equal(record_restore_share(other, "nonsense", value, size), ERR_OK);

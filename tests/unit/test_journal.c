@@ -119,6 +119,28 @@ static void test_marks(void **state)
     journal_close(&journal);
 }
 
+static void test_another_spec(void **state)
+{
+    (void)state;
+    struct why why;
+    struct journal *journal = open_journal();
+    ok(journal_begin(journal, &why), &why);
+    add_job(journal, 1);
+    add_job(journal, 2);
+    ok(journal_commit(journal, &why), &why);
+    ok(journal_begin(journal, &why), &why);
+    assert_int_equal(apply(journal, journal_job_spec, text_op(STORE_JOB_SPEC, 1, NULL, NULL, "new")), ERR_OK);
+    journal_rollback(journal);
+    ok(journal_begin(journal, &why), &why);
+    assert_int_equal(apply(journal, journal_job_spec, text_op(STORE_JOB_SPEC, 2, NULL, NULL, "new")), ERR_OK);
+    ok(journal_commit(journal, &why), &why);
+    journal_close(&journal);
+    journal = open_journal();
+    expect_recovered(journal, "job 1 of 100: state 1, 1001-0-0, '', spec, 0101\n"
+                              "job 2 of 100: state 1, 1002-0-0, '', new, 0202\n");
+    journal_close(&journal);
+}
+
 static void test_no_such_job(void **state)
 {
     (void)state;
@@ -131,6 +153,8 @@ static void test_no_such_job(void **state)
     assert_int_equal(apply(journal, journal_failure, text_op(STORE_FAILURE, 9, "x", "y", NULL)),
                      ERR_NOT_FOUND);
     assert_int_equal(apply(journal, journal_tally, text_op(STORE_TALLY, 9, "x", NULL, "y")), ERR_NOT_FOUND);
+    assert_int_equal(apply(journal, journal_job_spec, text_op(STORE_JOB_SPEC, 9, NULL, NULL, "y")),
+                     ERR_NOT_FOUND);
     assert_int_equal(journal_job_drop(journal, 9, &why), ERR_NOT_FOUND);
     assert_int_equal(journal_shape(journal, 9, &shape, &why), ERR_NOT_FOUND);
     ok(journal_commit(journal, &why), &why);
@@ -329,6 +353,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_round_trip, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_marks, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_another_spec, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_no_such_job, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_shape, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_numbers, fixture_setup, fixture_teardown),

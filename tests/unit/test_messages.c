@@ -151,8 +151,8 @@ static void test_unknown_fields_are_skipped(void **state)
 {
     struct fixture *fixture = *state;
     const struct message *message;
-    /* [18, {1: 7, 99: [1, {"x": 2}], 2: 5, 0: nil, 3: "later"}] */
-    const uint8_t body[] = "\x92\x12\x85\x01\x07\x63\x92\x01\x81\xa1x\x02\x02\x05\x00\xc0\x03\xa5later";
+    /* [18, {1: 7, 99: [1, {"x": 2}], 2: 5, 0: nil, 9: "later"}] */
+    const uint8_t body[] = "\x92\x12\x85\x01\x07\x63\x92\x01\x81\xa1x\x02\x02\x05\x00\xc0\x09\xa5later";
     assert_int_equal(decoder_decode(fixture->decoder, body, sizeof body - 1, &message, NULL), ERR_OK);
     assert_int_equal(message->type, MESSAGE_LOAD);
     assert_int_equal(message->load.slot, 7);

@@ -35,6 +35,18 @@ static void test_times_of_day(void **state)
     assert_string_equal(printed("17", now_us), "-");
 }
 
+static void test_times_that_are_close(void **state)
+{
+    (void)state;
+    char text[MOMENT_MAX];
+    yyjson_doc *doc = value("\"2023-11-14T22:14:20.345Z\"");
+    moment_print_fine(yyjson_doc_get_root(doc), 1700000000000000, 1, text);
+    assert_string_equal(text, "22:14:20.3");
+    moment_print_fine(yyjson_doc_get_root(doc), 1700000000000000, 3, text);
+    assert_string_equal(text, "22:14:20.345");
+    yyjson_doc_free(doc);
+}
+
 static void test_parsing(void **state)
 {
     (void)state;
@@ -59,6 +71,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_times_of_day),
+        cmocka_unit_test(test_times_that_are_close),
         cmocka_unit_test(test_parsing),
         cmocka_unit_test(test_distances),
     };

@@ -221,6 +221,10 @@ static void check_contents(const struct message *message)
     case MESSAGE_CLIENT_HELLO: assert_string_equal(message->client_hello.version, "0.1.0"); break;
     case MESSAGE_HELLO: assert_string_equal(message->hello.name, "lab-1"); break;
     case MESSAGE_SUBMIT: check_submit(message); break;
+    case MESSAGE_LOAD:
+        assert_int_equal(message->load.model[31], 31);
+        assert_int_equal(message->load.model_bytes, 1000);
+        break;
     case MESSAGE_UNLOAD: assert_int_equal(message->unload.slot, 1); break;
     case MESSAGE_PREFETCH: assert_int_equal(message->prefetch.job, 7); break;
     case MESSAGE_DRAINING: assert_true(message->draining.on); break;

@@ -142,7 +142,17 @@ static void test_a_job_that_is_over(void **state)
                        "failed\",\"samples_total\":9,\"slots\":[]}",
                        reasons_job, &style);
     assert_has(text, "reason      all samples failed\n");
-    assert_has(text, "It is over: nothing of it waits or runs.\n");
+    assert_has(text, "It is over: failed at -.\n");
+    free(text);
+    text = print("{\"id\":3,\"name\":\"n\",\"state\":\"done\",\"samples_total\":9,\"samples_done\":9,"
+                 "\"deadline_at\":\"2023-11-14T22:10:00.000Z\",\"deadline_met\":false,\"finished_at\":"
+                 "\"2023-11-14T22:12:10.000Z\",\"makespan_seconds\":10.2,\"bound_seconds\":10.0,"
+                 "\"makespan_over_bound\":1.02,\"duplicate_samples\":4}",
+                 reasons_job, &style);
+    assert_has(text, "1.020 times the least");
+    assert_has(text,
+               "It is over: done at 22:12:10, 2m 10s after its deadline; 4 samples were computed twice.\n");
+    assert_has(text, "--explain 3");
     free(text);
 }
 

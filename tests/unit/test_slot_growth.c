@@ -18,7 +18,7 @@ static struct slot *slot_of(uint32_t batch_max)
 
 static struct lease lease_of(uint32_t runs)
 {
-    return (struct lease){ .count = runs, .runs = runs, .smallest = 1 };
+    return (struct lease){ .count = runs, .runs = runs, .cost = runs, .smallest = 1 };
 }
 
 /* Run batches at the cap on a device whose memory takes at most `fits`; how many failed. */

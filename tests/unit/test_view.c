@@ -198,7 +198,7 @@ static void settle_all(struct desk *desk, struct record *record)
         tally.energy_joules = slot ? 3.5 : 0;
         tally.energy_known = slot;
         histogram_add(&tally.batch_latency, 2000, 2);
-        size_t index = record_share(record, 0, &hello, slot);
+        size_t index = record_share(record, 0, &hello, slot, "synthetic");
         assert_int_equal(share_settle(&record->shares[index], &tally), ERR_OK);
     }
     struct summary summary;

@@ -32,7 +32,11 @@ struct slot {
 struct job {
     uint64_t job, row_bytes;
     uint32_t model;
+    uint64_t uses; /* bits of the models that LOAD and JOB named */
+    uint8_t *on;   /* per slot: the model that its leases there run */
 };
+
+_Static_assert(AGENT_MODELS_MAX <= 64, "a job's models are bits of a number");
 
 struct agent {
     struct agent_config config;
@@ -70,6 +74,8 @@ void agent_free(struct agent **agent)
     if (*agent == NULL)
         return;
     held_table_fini(&(*agent)->table);
+    for (uint32_t i = 0; i < (*agent)->jobs_count; i++)
+        free((*agent)->jobs[i].on);
     free((*agent)->jobs);
     free((*agent)->late);
     free(*agent);
@@ -170,9 +176,21 @@ static struct job *job_find(const struct agent *agent, uint64_t job)
 static uint64_t job_of_model(const struct agent *agent, uint32_t model)
 {
     for (uint32_t i = 0; i < agent->jobs_count; i++)
-        if (agent->jobs[i].model == model)
+        if (agent->jobs[i].uses >> model & 1)
             return agent->jobs[i].job;
     return 0;
+}
+
+static uint32_t model_meant(const struct job *job, const struct agent_event *event)
+{
+    return event->other ? event->model : job->model;
+}
+
+static void use_model(struct agent *agent, struct job *job, uint32_t model)
+{
+    uint64_t bit = (uint64_t)1 << model;
+    agent->models[model].jobs_count += !(job->uses & bit);
+    job->uses |= bit;
 }
 
 static void say_loaded(struct agent *agent, uint32_t slot, uint32_t model, bool ok)
@@ -252,19 +270,19 @@ static void start_load(struct agent *agent, uint32_t slot)
     }
 }
 
-static void want_blob(struct agent *agent, const struct job *job)
+static void want_blob(struct agent *agent, const struct job *job, uint32_t number)
 {
-    struct model *model = &agent->models[job->model];
+    struct model *model = &agent->models[number];
     if (model->blob != BLOB_ABSENT)
         return;
     model->blob = BLOB_GETTING;
-    emit(agent, &(struct agent_action){ .type = AGENT_GET_MODEL, .model = job->model, .job = job->job });
+    emit(agent, &(struct agent_action){ .type = AGENT_GET_MODEL, .model = number, .job = job->job });
 }
 
 static void want_model(struct agent *agent, uint32_t slot, const struct job *job)
 {
-    agent->slots[slot].loads[job->model] = LOAD_WANTED;
-    want_blob(agent, job);
+    agent->slots[slot].loads[job->on[slot]] = LOAD_WANTED;
+    want_blob(agent, job, job->on[slot]);
     start_load(agent, slot);
 }
 
@@ -415,23 +433,30 @@ static void on_job(struct agent *agent, const struct agent_event *event)
         return;
     if (agent->jobs_count == AGENT_JOBS_MAX || !reserve_job(agent))
         return;
+    uint8_t *on = malloc(agent->config.slots_count + 1);
+    if (on == NULL)
+        return;
+    memset(on, (int)event->model, agent->config.slots_count + 1);
     uint32_t place = job_place(agent, event->job);
     memmove(&agent->jobs[place + 1], &agent->jobs[place],
             (agent->jobs_count - place) * sizeof agent->jobs[0]);
     agent->jobs[place] =
-        (struct job){ .job = event->job, .row_bytes = event->row_bytes, .model = event->model };
+        (struct job){ .job = event->job, .row_bytes = event->row_bytes, .model = event->model, .on = on };
     agent->jobs_count++;
-    agent->models[event->model].jobs_count++;
+    use_model(agent, &agent->jobs[place], event->model);
 }
 
 static void on_load(struct agent *agent, const struct agent_event *event)
 {
-    const struct job *job = job_find(agent, event->job);
-    if (job == NULL || event->slot >= agent->config.slots_count)
+    struct job *job = job_find(agent, event->job);
+    uint32_t model = job != NULL ? model_meant(job, event) : MODELS_MAX;
+    if (model >= MODELS_MAX || event->slot >= agent->config.slots_count)
         return;
-    uint8_t load = agent->slots[event->slot].loads[job->model];
+    use_model(agent, job, model);
+    job->on[event->slot] = (uint8_t)model;
+    uint8_t load = agent->slots[event->slot].loads[model];
     if (load == LOAD_LOADED)
-        say_loaded(agent, event->slot, job->model, true);
+        say_loaded(agent, event->slot, model, true);
     if (load == LOAD_NONE || load == LOAD_FAILED)
         want_model(agent, event->slot, job);
 }
@@ -504,10 +529,10 @@ static void on_lease(struct agent *agent, const struct agent_event *event)
         refuse_lease(agent, lease);
         return;
     }
-    held->model = job->model;
+    held->model = job->on[lease->slot];
     held->bytes = job->row_bytes > UINT64_MAX / lease->count ? UINT64_MAX : job->row_bytes * lease->count;
     held_push(&agent->inputs, held);
-    if (agent->slots[lease->slot].loads[job->model] == LOAD_NONE)
+    if (agent->slots[lease->slot].loads[held->model] == LOAD_NONE)
         want_model(agent, lease->slot, job);
     pump_inputs(agent);
 }
@@ -596,13 +621,15 @@ static void on_forget(struct agent *agent, uint64_t number)
         if (held->lease.job == number)
             let_go(agent, held);
     }
-    uint32_t model = job->model;
+    uint64_t uses = job->uses;
     uint32_t place = (uint32_t)(job - agent->jobs);
+    free(job->on);
     agent->jobs_count--;
     memmove(job, job + 1, (agent->jobs_count - place) * sizeof *job);
-    emit(agent, &(struct agent_action){ .type = AGENT_DROP_JOB, .job = number, .model = model });
-    if (--agent->models[model].jobs_count == 0)
-        retire_model(agent, model);
+    emit(agent, &(struct agent_action){ .type = AGENT_DROP_JOB, .job = number });
+    for (uint32_t model = 0; model < MODELS_MAX; model++)
+        if ((uses >> model & 1) && --agent->models[model].jobs_count == 0)
+            retire_model(agent, model);
     pump_inputs(agent);
 }
 
@@ -629,9 +656,12 @@ static void on_unload(struct agent *agent, const struct agent_event *event)
 
 static void on_prefetch(struct agent *agent, const struct agent_event *event)
 {
-    const struct job *job = job_find(agent, event->job);
-    if (job != NULL)
-        want_blob(agent, job);
+    struct job *job = job_find(agent, event->job);
+    uint32_t model = job != NULL ? model_meant(job, event) : MODELS_MAX;
+    if (model >= MODELS_MAX)
+        return;
+    use_model(agent, job, model);
+    want_blob(agent, job, model);
 }
 
 static bool holds_any(const struct agent *agent, uint64_t job)
@@ -792,7 +822,10 @@ static void check_models(const struct agent *agent)
     uint32_t jobs[MODELS_MAX] = { 0 };
     for (uint32_t i = 0; i < agent->jobs_count; i++) {
         ENSURE(i == 0 || agent->jobs[i - 1].job < agent->jobs[i].job);
-        jobs[agent->jobs[i].model]++;
+        for (uint32_t model = 0; model < MODELS_MAX; model++)
+            jobs[model] += agent->jobs[i].uses >> model & 1;
+        for (uint32_t slot = 0; slot < agent->config.slots_count; slot++)
+            ENSURE(agent->jobs[i].uses >> agent->jobs[i].on[slot] & 1);
     }
     for (uint32_t model = 0; model < MODELS_MAX; model++) {
         ENSURE(jobs[model] == agent->models[model].jobs_count);

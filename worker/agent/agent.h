@@ -51,7 +51,8 @@ enum agent_event_type {
     AGENT_CONNECTED, /* WELCOME came: term, session */
     AGENT_DISCONNECTED,
     AGENT_JOB,          /* job's row_bytes of all inputs together, and its model's number */
-    AGENT_LOAD,         /* slot, job */
+    AGENT_LOAD,         /* slot, job: its leases there run from now on what this loads: the job's model, or if
+                           other, model */
     AGENT_MODEL_READY,  /* model is in the cache (ok) or cannot be had */
     AGENT_MODEL_LOADED, /* the executor's answer for slot and model */
     AGENT_LEASE,
@@ -63,7 +64,7 @@ enum agent_event_type {
     AGENT_ACK,
     AGENT_FORGET,   /* job */
     AGENT_UNLOAD,   /* slot, model: unless leases of it are held there */
-    AGENT_PREFETCH, /* job: its model is wanted in the cache, on no slot yet */
+    AGENT_PREFETCH, /* job: its model (or if other, model) is wanted in the cache, on no slot yet */
 };
 
 struct agent_event {
@@ -72,7 +73,7 @@ struct agent_event {
     uint64_t job;
     uint32_t model;
     uint64_t term, attempt;
-    bool ok;
+    bool ok, other;
     uint64_t row_bytes;       /* JOB: of the inputs that must be fetched (0 where all of them are mapped) */
     uint64_t heartbeat_us;    /* CONNECTED: as WELCOME says; 0 = the configuration's */
     struct agent_lease lease; /* LEASE */
@@ -89,9 +90,10 @@ enum agent_action_type {
     AGENT_SEND_INPUT_FAILED, /* lease: send a result with status INPUT */
     AGENT_SEND_RETURNED,     /* attempt */
     AGENT_DROP,              /* attempt: free its input and result bytes */
-    AGENT_DROP_JOB,          /* job: close its files, once the leases of it that still run are dropped too */
-    AGENT_UNLOAD_MODEL,      /* slot, model */
-    AGENT_HEARTBEAT,         /* send one */
+    AGENT_DROP_JOB,     /* job: its models are not used any more; close its files, once the leases of it that
+                           still run are dropped too */
+    AGENT_UNLOAD_MODEL, /* slot, model */
+    AGENT_HEARTBEAT,    /* send one */
 };
 
 struct agent_action {
