@@ -67,9 +67,22 @@ static bool parse_number(const char *text, size_t length, double *number)
     return true;
 }
 
+/* "e12" of 1e12; false if it is none, or too large. */
+static bool parse_exponent(const char *text, uint64_t *factor)
+{
+    const char *at = text + 1 + (text[1] == '+');
+    size_t digits = strspn(at, "0123456789");
+    if (digits == 0 || digits > 2 || at[digits])
+        return false;
+    for (long power = strtol(at, NULL, 10); power > 0; power--)
+        if (__builtin_mul_overflow(*factor, 10, factor))
+            return false;
+    return true;
+}
+
 static bool parse_count(const char *text, uint64_t *count)
 {
-    static const char suffixes[] = "kMG";
+    static const char suffixes[] = "kMGT";
     uint64_t value = 0, factor = 1;
     const char *at = text;
     for (; isdigit((unsigned char)*at) || (*at == '_' && at > text); at++) {
@@ -81,6 +94,8 @@ static bool parse_count(const char *text, uint64_t *count)
     }
     if (at == text)
         return false;
+    if (*at == 'e')
+        return parse_exponent(at, &factor) && !__builtin_mul_overflow(value, factor, count);
     const char *suffix = *at ? strchr(suffixes, *at) : NULL;
     for (const char *s = suffixes; suffix && s <= suffix; s++)
         factor *= 1000;

@@ -24,7 +24,7 @@
 enum option_kind {
     OPTION_FLAG,   /* bool * */
     OPTION_TEXT,   /* const char ** (points into argv) */
-    OPTION_COUNT,  /* uint64_t *: a whole number, with _ between digits and k, M, G (powers of ten) allowed */
+    OPTION_COUNT,  /* uint64_t *: a whole number, with _ between digits and k, M, G, T or e9 behind allowed */
     OPTION_NUMBER, /* double *: finite */
     OPTION_DURATION, /* uint64_t * in microseconds: "10m", "1.5s", "200ms", "2h", bare = seconds */
     OPTION_LIST,     /* struct option_list *: may be given several times */

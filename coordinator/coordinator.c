@@ -450,6 +450,8 @@ enum err coordinator_job_event(struct coordinator *coordinator, const struct mes
     event->add.require = *spec->require ? spec->require : NULL;
     event->add.prefer = *spec->prefer ? spec->prefer : NULL;
     event->add.verify_ppm = spec->verify_ppm;
+    event->add.costs = spec->costs;
+    event->add.costs_count = spec->costs_count;
     event->add.memory_bytes =
         model_bytes(coordinator, spec->model_blob); /* its weights are the least that it needs */
     describe_variants(coordinator, spec, event);

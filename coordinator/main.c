@@ -10,6 +10,7 @@
 #include "tenants.h"
 #include "wire.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@ struct settings {
     const char *record;
     uint64_t record_max;
     struct replay_options replay;
+    const char *explain;
     uint64_t replay_at_us;
     char state_path[4096], default_url[4096 + 32];
 };
@@ -113,8 +115,8 @@ static enum err read_options(int argc, char **argv, struct settings *settings, s
           "where the recording stops (default 268M)" },
         { "replay", 0, OPTION_TEXT, &settings->replay.path, "FILE",
           "say what a recording holds, and whether all is done as then; end" },
-        { "explain", 0, OPTION_COUNT, &settings->replay.explain, "JOB",
-          "with --replay: the story of this job" },
+        { "explain", 0, OPTION_TEXT, &settings->explain, "JOB",
+          "with --replay: the story of this job; a number, or last" },
         { "at", 0, OPTION_DURATION, &settings->replay_at_us, "TIME",
           "with --explain: how things stood then, from the first event" },
         { "all", 0, OPTION_FLAG, &settings->replay.all, NULL, "with --replay: every line, however many" },
@@ -239,11 +241,28 @@ static enum err serve(const struct settings *settings, struct why *why)
     return err;
 }
 
+static enum err take_explain(struct settings *settings, struct why *why)
+{
+    char *end;
+    const char *text = settings->explain;
+    settings->replay.explain_last = text && strcmp(text, "last") == 0;
+    if (!text || settings->replay.explain_last)
+        return ERR_OK;
+    errno = 0;
+    settings->replay.explain = strtoull(text, &end, 10);
+    if (text[0] >= '0' && text[0] <= '9' && !*end && !errno && settings->replay.explain)
+        return ERR_OK;
+    return why_set(why, ERR_USAGE, "--explain %.60s: give a job's number, or last", text);
+}
+
 static enum err replay(struct settings *settings, struct why *why)
 {
+    enum err err = take_explain(settings, why);
+    if (err)
+        return err;
     bool at = settings->replay_at_us != UINT64_MAX;
     settings->replay.at_seconds = at ? (double)settings->replay_at_us / 1e6 : -1;
-    if (at && !settings->replay.explain)
+    if (at && !settings->explain)
         return why_set(why, ERR_USAGE, "--at: of which job? give --explain JOB, too");
     return replay_report(&settings->replay, stdout, why);
 }
@@ -251,7 +270,7 @@ static enum err replay(struct settings *settings, struct why *why)
 /* What is for --replay would otherwise start a coordinator. */
 static enum err check_replay_given(const struct settings *settings, struct why *why)
 {
-    const char *name = settings->replay.explain               ? "explain"
+    const char *name = settings->explain                      ? "explain"
                        : settings->replay_at_us != UINT64_MAX ? "at"
                        : settings->replay.all                 ? "all"
                        : settings->replay.json                ? "json"

@@ -20,6 +20,7 @@ struct rehearsal {
 /* What the slots that could serve the job say of themselves. */
 struct survey {
     uint64_t slots, taking_part, able, without_cost; /* able: but for the objective */
+    uint64_t left_out;                               /* by the objective or the preference */
     uint32_t class;                                  /* of one of them */
     bool classes_differ;
 };
@@ -51,6 +52,7 @@ static void survey_worker(const struct rehearsal *it, const struct sched *sched,
         bool takes_part = explanation_takes_part(explain.reason),
              able = takes_part || explain.reason == EXPLAIN_OBJECTIVE;
         survey->able += able;
+        survey->left_out += explain.reason == EXPLAIN_OBJECTIVE;
         survey->without_cost += able && !says_cost(&hello->slots[i], it->submit->objective);
         if (!takes_part)
             continue;
@@ -82,6 +84,20 @@ static void add_notes(struct rehearsal *it, const struct survey *survey)
     }
 }
 
+/* Why fewer work than could: users of --prefer expect a wish, and get a choice. */
+static void note_preference(struct rehearsal *it, const struct survey *survey)
+{
+    char text[200];
+    if (!*it->submit->prefer || !survey->left_out)
+        return;
+    snprintf(text, sizeof text, "--prefer: %llu of the %llu slots that could run it are not preferred and %s",
+             (unsigned long long)survey->left_out, (unsigned long long)survey->able,
+             it->submit->deadline_us
+                 ? "not needed for the deadline"
+                 : "would not work for it; with a --deadline they would if they are needed");
+    yyjson_mut_arr_add_strcpy(it->doc, yyjson_mut_obj_get(it->root, "notes"), text);
+}
+
 static void look(void *context, const struct sched *sched)
 {
     struct rehearsal *it = context;
@@ -99,6 +115,7 @@ static void look(void *context, const struct sched *sched)
     classes_free(&classes);
     yyjson_mut_obj_add_uint(it->doc, it->root, "slots_taking_part", survey.taking_part);
     add_notes(it, &survey);
+    note_preference(it, &survey);
 }
 
 static enum err rehearse(struct coordinator *coordinator, struct rehearsal *it, struct why *why)

@@ -217,6 +217,9 @@ enum err submission_check(const struct message_submit *submit, const char *state
     enum err err = check_names(submit, state_dir, why);
     if (!err)
         err = check_wishes(submit, why);
+    if (!err && submit->costs_count > 0 && submit->costs_count != submit->samples)
+        err = why_set(why, ERR_USAGE, "there are %u costs for %llu samples; give one for each",
+                      submit->costs_count, (unsigned long long)submit->samples);
     if (!err)
         err = check_model(submit, state_dir, why);
     if (!err)

@@ -255,10 +255,24 @@ static enum err make_worker(const struct view *view, yyjson_mut_doc *doc, const 
     return ERR_OK;
 }
 
+static void explain_workers(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *array)
+{
+    for (uint32_t i = 0; i < roster_count(view->roster); i++) {
+        const struct worker *worker = roster_at(view->roster, i);
+        if (worker->state == ROSTER_UP || view->wall_us - worker->left_us < GONE_SHOWN_US)
+            explanation_worker(view, doc, yyjson_mut_arr_add_obj(doc, array), worker);
+    }
+}
+
 static enum err make_worker_explain(const struct view *view, yyjson_mut_doc *doc, const char *which,
                                     yyjson_mut_val **root, struct why *why)
 {
     const struct worker *worker;
+    if (strcmp(which, "all") == 0) {
+        *root = yyjson_mut_arr(doc);
+        explain_workers(view, doc, *root);
+        return ERR_OK;
+    }
     enum err err = find_worker(view, which, &worker, why);
     if (err)
         return err;

@@ -413,6 +413,8 @@ struct message_submit {
     const char *tenant;           /* "" = the default one */
     uint64_t deadline_us;         /* after it was accepted; 0 = none */
     uint32_t objective;           /* enum submit_objective */
+    uint32_t *costs;              /* of each sample in relation to the others; none = they cost the same */
+    uint32_t costs_count;         /* 0, or samples */
     uint32_t verify_ppm;          /* this share of the samples is run again on another class of device */
     bool dry_run; /* answer with a frame of JSON, what would become of it; submit nothing. Its blobs need not
                      have been uploaded */

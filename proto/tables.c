@@ -367,6 +367,7 @@ static const struct field submit_fields[] = {
     U32(23, submit, verify_ppm, 0, 1000000, MAY),
     FLAG(24, submit, dry_run),
     STRUCTS(25, submit, variants, variant, VARIANTS_MAX, MAY),
+    U32S(26, submit, costs, 1, UINT32_MAX, COSTS_MAX),
 };
 TABLE(submit, NULL);
 

@@ -101,16 +101,28 @@ static bool run_once(const struct scenario *scenario, struct running *running, s
     return true;
 }
 
+/* As an option takes it, rounded down: "290M". */
+static void print_count(double value, char *text, size_t max)
+{
+    static const char *const units[] = { "", "k", "M", "G", "T" };
+    size_t unit = 0;
+    for (; value >= 10000 && unit + 1 < sizeof units / sizeof units[0]; unit++)
+        value /= 1000;
+    snprintf(text, max, "%.0f%s", value < 1 ? 1 : value - 0.5, units[unit]);
+}
+
 static enum err check_size(const struct plan *plan, const struct scenario *scenario, struct why *why)
 {
     if (scenario->batches <= PLAN_BATCHES_MAX)
         return ERR_OK;
     double hours = scenario->batches / batches_per_second / 3600, most = PLAN_BATCHES_MAX / scenario->batches;
+    char limit[32];
+    print_count(most * (double)plan->samples, limit, sizeof limit);
     return why_set(why, ERR_LIMIT,
                    "--samples %" PRIu64
                    ": are about %.2g batches on this fleet, some %.*f hours of simulating; "
-                   "give at most %.2g (the ratio to the bound is settled long before), or a larger batch_max",
-                   plan->samples, scenario->batches, hours < 10 ? 1 : 0, hours, most * (double)plan->samples);
+                   "give at most %s (the ratio to the bound is settled long before), or a larger batch_max",
+                   plan->samples, scenario->batches, hours < 10 ? 1 : 0, hours, limit);
 }
 
 static enum err allocate(const struct plan *plan, struct plan_outcome *outcome, struct why *why)
@@ -131,7 +143,9 @@ double plan_worker_cost(const struct fleet_worker *worker, const struct world_wo
 
 double plan_worker_energy(const struct fleet_worker *worker, const struct world_worker_figures *figures)
 {
-    return worker->busy_watts > 0 ? figures->energy_joules : -1;
+    /* What it drew while it was up and idle, if nobody says how much that is? */
+    bool only_idle = worker->idle_watts < 0 && figures->busy_us == 0;
+    return worker->busy_watts > 0 && !only_idle ? figures->energy_joules : -1;
 }
 
 static void add_known(double *sum, double value) { *sum = *sum < 0 || value < 0 ? -1 : *sum + value; }
@@ -142,7 +156,8 @@ static void sum_up(const struct plan *plan, struct plan_outcome *outcome)
     for (uint32_t i = 0; i < outcome->workers_count; i++) {
         const struct fleet_worker *worker = &plan->fleet->workers[i];
         add_known(&outcome->cost, plan_worker_cost(worker, &outcome->workers[i]));
-        add_known(&outcome->energy_joules, plan_worker_energy(worker, &outcome->workers[i]));
+        /* The total is of batches alone where idle watts are not known: who ran none adds nothing to it. */
+        add_known(&outcome->energy_joules, worker->busy_watts > 0 ? outcome->workers[i].energy_joules : -1);
         add_known(&outcome->price_per_hour, worker->price_per_hour);
     }
     if (outcome->price_per_hour >= 0 && outcome->makespan_seconds >= 0)
@@ -207,6 +222,17 @@ static enum err make_scenario(const struct plan *plan, struct scenario *scenario
 {
     return scenario_init(scenario, plan->fleet, plan->samples, plan->warm, plan->faults, plan->sample_bytes,
                          plan->seed, why);
+}
+
+double plan_estimate_seconds(const struct plan *plan)
+{
+    struct scenario scenario;
+    struct why why;
+    double seconds = -1;
+    if (make_scenario(plan, &scenario, &why) == ERR_OK && scenario.batches <= PLAN_BATCHES_MAX)
+        seconds = scenario.batches / batches_per_second;
+    scenario_fini(&scenario);
+    return seconds;
 }
 
 enum err plan_run(const struct plan *plan, struct plan_outcome *outcome, struct why *why)

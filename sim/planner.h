@@ -45,6 +45,9 @@ struct plan_outcome {
     uint64_t *last_us; /* of each worker: the end of its last batch that was kept */
 };
 
+/* How long plan_run will take on a usual machine; negative: not known, or more than it does. */
+double plan_estimate_seconds(const struct plan *plan);
+
 /* ERR_LIMIT: too many batches to simulate, said with how long it would take. What the fleet or the policy did
  * is in outcome, also when it did not finish. Free with plan_outcome_fini, also on failure. */
 MUST_USE enum err plan_run(const struct plan *plan, struct plan_outcome *outcome, struct why *why);

@@ -123,7 +123,7 @@ int command_bench_makespan(int argc, char **argv)
         "  motley bench makespan --fleet fleet.yaml --samples 3000\n"
     };
     const char *fleet = NULL;
-    uint64_t samples = 0;
+    uint64_t samples = UINT64_MAX;
     bool json = false;
     int code;
     const struct option_row rows[] = { { "fleet", 'f', OPTION_TEXT, &fleet, "FILE", "a fleet file" },
@@ -132,7 +132,11 @@ int command_bench_makespan(int argc, char **argv)
                                        { 0 } };
     if (!tool_parse(&usage, rows, argc, argv, NULL, 0, NULL, &code))
         return code;
-    if (!fleet || samples == 0) {
+    if (samples == 0) {
+        fprintf(stderr, "motley: bench makespan: --samples 0: takes no time on any fleet; give some\n");
+        return MOTLEY_USAGE;
+    }
+    if (!fleet || samples == UINT64_MAX) {
         fprintf(stderr, "motley: bench makespan: give --fleet F and --samples N\n");
         return MOTLEY_USAGE;
     }

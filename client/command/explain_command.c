@@ -32,6 +32,11 @@ static void show(yyjson_val *root, const struct ask *ask, bool first, explain_on
     struct reasons_style style = { clock_wall_us(), ask->all, tool_styled(stdout), "--all" };
     size_t index, count;
     yyjson_val *item;
+    if (yyjson_is_arr(root) && explain == reasons_worker) {
+        fputs(first ? "" : "\n", stdout);
+        reasons_workers(root, stdout, &style);
+        return;
+    }
     if (!yyjson_is_arr(root)) {
         fputs(first ? "" : "\n", stdout);
         explain(root, stdout, &style);
@@ -87,18 +92,17 @@ int command_job_explain(int argc, char **argv)
 int command_worker_explain(int argc, char **argv)
 {
     static const struct option_usage usage = {
-        "motley worker explain", "WORKER... [--all] [--json]",
-        "Say why a worker (by name or id) is idle, or what it does: for each of its slots and each open job "
-        "why it works for that job, or why not.",
+        "motley worker explain", "[WORKER...] [--all] [--json]",
+        "Say why a worker (by name or id, or `all`, the default) is idle, or what it does: for each of its "
+        "slots and each open job why it works for that job, or why not. Workers that are alike are told "
+        "once; --all tells each.",
         "  motley worker explain gpu-1\n"
     };
     struct ask ask = { 0 };
     int code;
     if (!parse(&usage, &ask, argc, argv, &code))
         return code;
-    if (ask.words_count == 0) {
-        fprintf(stderr, "motley: worker explain: which worker? give its name or id\n");
-        return MOTLEY_USAGE;
-    }
+    if (ask.words_count == 0)
+        ask.words[ask.words_count++] = "all";
     return explain_words(&ask, "worker-explain", reasons_worker);
 }

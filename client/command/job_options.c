@@ -14,7 +14,10 @@ enum err job_options_priority(const char *text, int *priority, struct why *why)
     char *end;
     errno = 0;
     long number = strtol(text, &end, 10);
-    if (!*text || *end || errno || number < INT32_MIN || number > INT32_MAX)
+    if (*text && !*end && (errno || number < INT32_MIN || number > INT32_MAX))
+        return why_set(why, ERR_USAGE, "--priority %.60s: is out of range; give %d to %d", text, INT32_MIN,
+                       INT32_MAX);
+    if (!*text || *end)
         return why_set(why, ERR_USAGE, "--priority %.60s: give a whole number, such as 5 or -1", text);
     *priority = (int)number;
     return ERR_OK;
@@ -26,6 +29,10 @@ static enum err parse_share(const char *text, double *share, struct why *why)
     char *end;
     bool digits = *text >= '0' && *text <= '9';
     double percent = strtod(text, &end);
+    if (digits && !*end && percent <= 100.0)
+        return why_set(why, ERR_USAGE,
+                       "--verify %.60s: the %% is missing: give a share of the samples, such as %.60s%%",
+                       text, text);
     if (!digits || strcmp(end, "%") != 0 || !(percent <= 100.0))
         return why_set(why, ERR_USAGE, "--verify %.60s: give a share of the samples, 0%% to 100%%", text);
     *share = percent / 100.0;
@@ -72,19 +79,32 @@ static enum err take_wishes(const struct job_options *options, struct motley_sub
 
 static enum err take_param(const char *text, struct motley_submit *submit, struct why *why)
 {
-    static const char precisions[] = "precisions=", accuracy[] = "accuracy_min=";
+    static const char precisions[] = "precisions=", accuracy[] = "accuracy_min=", costs[] = "costs=";
     char *end = NULL;
     if (strncmp(text, precisions, sizeof precisions - 1) == 0) {
         submit->precisions = text + sizeof precisions - 1;
         return ERR_OK;
     }
+    if (strncmp(text, costs, sizeof costs - 1) == 0) {
+        submit->costs = text + sizeof costs - 1;
+        return ERR_OK;
+    }
     if (strncmp(text, accuracy, sizeof accuracy - 1) != 0)
-        return why_set(why, ERR_USAGE, "--param %.100s: give precisions=LIST or accuracy_min=SHARE", text);
+        return why_set(why, ERR_USAGE,
+                       "--param %.100s: give precisions=LIST, accuracy_min=SHARE or costs=FILE.npy", text);
     text += sizeof accuracy - 1;
     submit->accuracy_min = strtod(text, &end);
     if (!*text || *end || !(submit->accuracy_min > 0 && submit->accuracy_min <= 1))
         return why_set(why, ERR_USAGE, "--param accuracy_min=%.60s: give a share above 0, at most 1", text);
     return ERR_OK;
+}
+
+static bool is_name(const char *name)
+{
+    for (const char *at = name; *at; at++)
+        if ((unsigned char)*at < 0x20 || *at == 0x7F)
+            return false;
+    return *name != 0;
 }
 
 enum err job_options_submit(const struct job_options *options, struct motley_submit *submit, struct why *why)
@@ -96,9 +116,14 @@ enum err job_options_submit(const struct job_options *options, struct motley_sub
     bool builtin = strcmp(options->model, "synthetic") == 0, counted = options->samples != UINT64_MAX;
     if (builtin && !counted)
         return why_set(why, ERR_USAGE, "--samples is missing: say how many for the model synthetic");
-    if (!builtin && counted)
+    /* Another number is for the library to refuse: it knows first whether there is such a model. */
+    if (!builtin && options->samples == 0)
         return why_set(why, ERR_USAGE,
                        "--samples is for the model synthetic; the input says how many there are");
+    if (options->name && !is_name(options->name))
+        return why_set(why, ERR_USAGE,
+                       "--name: a job's name has at least one letter, and no control characters; leave "
+                       "--name away to have it named after its model");
     if (options->batch == 0)
         return why_set(why, ERR_USAGE, "--batch 0: give at least 1, or leave it away to have it learned");
     if (options->batch != UINT64_MAX && options->batch > UINT32_MAX)

@@ -41,8 +41,9 @@ struct job_options {
           &(job).max_failures, "N|P%", "fail when more samples fail (default 5%)" },                         \
         { "require",      0,      OPTION_TEXT,                                                               \
           &(job).require, "EXPR", "only devices that satisfy this, such as 'device.memory >= 8GiB'" },       \
-        { "prefer",      0,      OPTION_TEXT,                                                                \
-          &(job).prefer, "EXPR", "rather devices that satisfy this, others only if they are needed" },       \
+        { "prefer",    0,                                                                                    \
+          OPTION_TEXT, &(job).prefer,                                                                        \
+          "EXPR",      "devices that satisfy this, if one is here; others only if a deadline needs them" },  \
         { "tenant", 0, OPTION_TEXT, &(job).tenant, "NAME", "whose job it is, for fair shares" },             \
         { "deadline",         0,      OPTION_DURATION,                                                       \
           &(job).deadline_us, "TIME", "when it should be done, such as 10m from now on; says if it will" },  \
@@ -50,8 +51,13 @@ struct job_options {
           &(job).objective, "WHAT", "fastest (default), cheapest or greenest that meets the deadline" },     \
         { "verify",      0,    OPTION_TEXT,                                                                  \
           &(job).verify, "P%", "run this share of the samples again on another kind of device" },            \
-        { "param",       0,     OPTION_LIST,                                                                 \
-          &(job).params, "K=V", "of a model's files use: precisions=fp16,fp32 or accuracy_min=0.75" },       \
+        { "param",                                                                                           \
+          0,                                                                                                 \
+          OPTION_LIST,                                                                                       \
+          &(job).params,                                                                                     \
+          "K=V",                                                                                             \
+          "precisions=fp16,fp32 or accuracy_min=0.75: which of a model's files; costs=FILE.npy: what "       \
+          "samples cost" },                                                                                  \
         { "dry-run",      0,    OPTION_FLAG,                                                                 \
           &(job).dry_run, NULL, "submit nothing; say when it would be done and by which devices" },          \
     {                                                                                                        \

@@ -79,9 +79,9 @@ static void print_unknown(yyjson_val *job, char text[PROMISE_MAX])
 {
     const char *waiting = yyjson_get_str(get(job, "waiting"));
     if (waiting && strncmp(waiting, "no ", 3) == 0)
-        snprintf(text, PROMISE_MAX, "none: %.200s", waiting);
+        snprintf(text, PROMISE_MAX, "no forecast: %.200s", waiting);
     else if (none_takes_part(job))
-        snprintf(text, PROMISE_MAX, "none: no slot that is here can run it now");
+        snprintf(text, PROMISE_MAX, "no forecast: no slot that is here can run it now");
     else
         snprintf(text, PROMISE_MAX, "no forecast yet: no device that could run it has shown how fast it is");
 }

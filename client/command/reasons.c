@@ -470,12 +470,13 @@ static void print_slot(yyjson_val *slot, FILE *stream, const struct reasons_styl
         fputs("  idle: no job is open\n", stream);
 }
 
-void reasons_worker(yyjson_val *worker, FILE *stream, const struct reasons_style *style)
+/* All but the name. */
+static void print_worker(yyjson_val *worker, FILE *stream, const struct reasons_style *style)
 {
     size_t index, size;
     yyjson_val *slot;
     bool here = strcmp(text_of(worker, "state"), "up") == 0;
-    fprintf(stream, "%s: %s\n", text_of(worker, "name"),
+    fprintf(stream, ": %s\n",
             !here ? "it is not connected, so it gets no work"
             : yyjson_is_true(get(worker, "draining"))
                 ? "it is being drained: it finishes what it has begun and gets nothing new; `motley worker "
@@ -488,4 +489,72 @@ void reasons_worker(yyjson_val *worker, FILE *stream, const struct reasons_style
     }
     if (here && size == 0)
         fputs("it has no slots: none of its devices has a runtime\n", stream);
+}
+
+void reasons_worker(yyjson_val *worker, FILE *stream, const struct reasons_style *style)
+{
+    fputs(text_of(worker, "name"), stream);
+    print_worker(worker, stream, style);
+}
+
+struct told_worker {
+    char *text;
+    size_t place; /* in the list */
+    const char *name;
+};
+
+static int alike_together(const void *a, const void *b)
+{
+    const struct told_worker *x = a, *y = b;
+    int order = strcmp(x->text, y->text);
+    return order ? order : x->place < y->place ? -1 : x->place > y->place;
+}
+
+static void print_alike(const struct told_worker *told, size_t count, FILE *stream)
+{
+    for (size_t i = 0; i < count && i < NAMES_MAX; i++)
+        fprintf(stream, "%s%s", i ? ", " : "", told[i].name);
+    if (count > NAMES_MAX)
+        fprintf(stream, " and %zu more, each", count - NAMES_MAX);
+    else if (count > 1)
+        fputs(", each", stream);
+    fputs(told->text, stream);
+}
+
+/* Yours to free; NULL if memory is short. */
+static char *worker_text(yyjson_val *worker, const struct reasons_style *style)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&text, &size);
+    if (!stream)
+        return NULL;
+    print_worker(worker, stream, style);
+    return fclose(stream) == 0 ? text : NULL;
+}
+
+void reasons_workers(yyjson_val *workers, FILE *stream, const struct reasons_style *style)
+{
+    size_t index, size, count = 0, alike;
+    yyjson_val *worker;
+    struct told_worker *told = calloc(yyjson_arr_size(workers) + 1, sizeof *told);
+    yyjson_arr_foreach(workers, index, size, worker)
+    {
+        char *text = told ? worker_text(worker, style) : NULL;
+        if (text)
+            told[count++] = (struct told_worker){ text, index, text_of(worker, "name") };
+    }
+    if (count > 1 && !style->all)
+        qsort(told, count, sizeof *told, alike_together);
+    for (size_t i = 0; i < count; i += alike) {
+        for (alike = 1; !style->all && i + alike < count && !strcmp(told[i].text, told[i + alike].text);)
+            alike++;
+        fputs(i ? "\n" : "", stream);
+        print_alike(&told[i], alike, stream);
+    }
+    for (size_t i = 0; i < count; i++)
+        free(told[i].text);
+    free(told);
+    if (size == 0)
+        fputs("No worker is here.\n", stream);
 }

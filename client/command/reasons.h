@@ -19,6 +19,7 @@ struct reasons_style {
 
 void reasons_job(yyjson_val *job, FILE *stream, const struct reasons_style *style);
 void reasons_worker(yyjson_val *worker, FILE *stream, const struct reasons_style *style);
+void reasons_workers(yyjson_val *workers, FILE *stream, const struct reasons_style *style); /* alike: once */
 void reasons_dry_run(yyjson_val *answer, FILE *stream, const struct reasons_style *style);
 
 enum { REASONS_SENTENCE_MAX = 320 };

@@ -20,6 +20,7 @@
 enum { POLICIES_MAX = 8, SEED_ROWS_MAX = 25, LENGTH_DEFAULT = 60, LENGTH_MAX = 100000 };
 
 static const uint64_t progress_every_us = 200000, progress_after_us = 600000;
+static const double long_seconds = 20;
 
 struct policy {
     bool motley;
@@ -42,7 +43,7 @@ struct simulate {
     double deadline_seconds; /* 0 = none */
     uint32_t policies_count;
     struct policy policies[POLICIES_MAX];
-    bool shows_progress;
+    bool shows_progress, line_shown;
     uint64_t began_us, shown_us;
     char now[64]; /* what is being simulated */
 };
@@ -235,9 +236,9 @@ static enum err take_options(struct simulate *simulate, struct why *why)
 
 static void hide_progress(struct simulate *simulate)
 {
-    if (simulate->shown_us > 0)
+    if (simulate->line_shown)
         fputs("\r\033[K", stderr);
-    simulate->shown_us = 0;
+    simulate->line_shown = false;
 }
 
 static bool is_time_to_show(struct simulate *simulate)
@@ -246,6 +247,7 @@ static bool is_time_to_show(struct simulate *simulate)
     if (now_us - simulate->began_us < progress_after_us || now_us - simulate->shown_us < progress_every_us)
         return false;
     simulate->shown_us = now_us;
+    simulate->line_shown = true;
     return true;
 }
 
@@ -257,6 +259,30 @@ static void show_run(void *context, uint64_t kept, uint64_t batches)
     double samples = simulate->plan.samples ? (double)simulate->plan.samples : 1;
     fprintf(stderr, "\r\033[Ksimulating%s: %.0f %% of the samples, %" PRIu64 " batches", simulate->now,
             100 * (double)kept / samples, batches);
+}
+
+/* Between short runs, of which none is long enough for a line of its own. */
+static void show_seed(struct simulate *simulate)
+{
+    if (!simulate->shows_progress || simulate->seed_first == simulate->seed_last ||
+        !is_time_to_show(simulate))
+        return;
+    fprintf(stderr, "\r\033[Ksimulating%s: %" PRIu64 " of %" PRIu64 " seeds done", simulate->now,
+            simulate->plan.seed - simulate->seed_first, simulate->seed_last - simulate->seed_first + 1);
+}
+
+/* Once, before the first run. */
+static void tell_estimate(const struct simulate *simulate)
+{
+    char text[64];
+    double seeds = (double)(simulate->seed_last - simulate->seed_first) + 1;
+    if (!simulate->shows_progress)
+        return;
+    double seconds = plan_estimate_seconds(&simulate->plan) * seeds * simulate->policies_count;
+    if (seconds < long_seconds)
+        return;
+    simulate_duration(seconds, text, sizeof text);
+    fprintf(stderr, "motley: simulating this will take about %s; Ctrl-C ends it\n", text);
 }
 
 static void show_search(void *context, uint32_t simulated, double cost)
@@ -303,7 +329,8 @@ static enum err run_policy(struct simulate *simulate, const struct policy *polic
 {
     simulate->plan.baseline = policy->motley ? NULL : &policy->baseline;
     enum err err = plan_run(&simulate->plan, outcome, why);
-    hide_progress(simulate);
+    if (simulate->seed_first == simulate->seed_last)
+        hide_progress(simulate);
     return err;
 }
 
@@ -341,6 +368,7 @@ static int run_one(struct simulate *simulate, struct why *why)
     enum err err = choose_fleet(simulate, simulate->seed_first, why);
     if (err != ERR_OK)
         return tool_fail(err, why);
+    tell_estimate(simulate);
     err = run_policy(simulate, &simulate->policies[0], &outcome, why);
     bool good = err == ERR_OK && is_good(simulate, &outcome);
     if (err == ERR_OK && simulate->options.gantt)
@@ -440,12 +468,15 @@ static enum err run_seed(struct simulate *simulate, struct tally_of_policy *tall
         struct plan_outcome outcome;
         snprintf(simulate->now, sizeof simulate->now, " %s, seed %" PRIu64, simulate->policies[i].name,
                  simulate->plan.seed);
+        show_seed(simulate);
         err = run_policy(simulate, &simulate->policies[i], &outcome, why);
         if (err == ERR_OK) {
             if (simulate->policies[i].motley && outcome.finished)
                 motley_seconds = outcome.makespan_seconds;
             count_run(simulate, &outcome, motley_seconds, &tallies[i]);
             *good = *good && is_good(simulate, &outcome);
+            if (simulate->options.json || outcome.reason[0])
+                hide_progress(simulate);
             if (simulate->options.json)
                 print_item(simulate, &outcome, first);
             if (table)
@@ -546,9 +577,12 @@ static int run_many(struct simulate *simulate, struct why *why)
     enum err err = ERR_OK;
     for (uint64_t seed = simulate->seed_first; err == ERR_OK && seed <= simulate->seed_last; seed++) {
         err = choose_fleet(simulate, seed, why);
+        if (err == ERR_OK && seed == simulate->seed_first)
+            tell_estimate(simulate);
         if (err == ERR_OK)
             err = run_seed(simulate, tallies, table, &first, &good, why);
     }
+    hide_progress(simulate);
     if (simulate->options.json && !first)
         puts("\n]");
     if (!simulate->options.json && err == ERR_OK)

@@ -151,17 +151,17 @@ static void view_makespan(const struct plan *plan, const struct plan_outcome *ou
             plan->samples ? 100 * (double)outcome->duplicates / (double)plan->samples : 0.0);
 }
 
-static void view_totals(const struct plan *plan, const struct plan_outcome *outcome, FILE *stream)
+static void view_totals(const struct plan_outcome *outcome, FILE *stream)
 {
     char total[TEXT_MAX], million[TEXT_MAX], hour[TEXT_MAX], whole[TEXT_MAX];
-    if (outcome->energy_joules >= 0 && plan->samples) {
+    if (outcome->energy_joules >= 0 && outcome->done) {
         short_number(outcome->energy_joules, total);
-        short_number(per_million(outcome->energy_joules, plan->samples), million);
+        short_number(per_million(outcome->energy_joules, outcome->done), million);
         fprintf(stream, "energy      %s J; %s J per million samples\n", total, million);
     }
-    if (outcome->cost >= 0 && plan->samples) {
+    if (outcome->cost >= 0 && outcome->done) {
         short_number(outcome->cost, total);
-        short_number(per_million(outcome->cost, plan->samples), million);
+        short_number(per_million(outcome->cost, outcome->done), million);
         short_number(outcome->price_per_hour, hour);
         short_number(outcome->fleet_cost, whole);
         fprintf(stream,
@@ -188,7 +188,7 @@ void simulate_view_run(const struct plan *plan, const struct plan_outcome *outco
     view_groups(plan, outcome, stream, styled);
     fputc('\n', stream);
     view_makespan(plan, outcome, stream);
-    view_totals(plan, outcome, stream);
+    view_totals(outcome, stream);
     if (outcome->finished && outcome->reason[0])
         fprintf(stream, "WRONG       %s\n", outcome->reason);
 }
@@ -285,9 +285,9 @@ static void add_result(yyjson_mut_doc *doc, yyjson_mut_val *root, const struct p
     snprintf(hash, sizeof hash, "%016" PRIx64, outcome->trace_hash);
     yyjson_mut_obj_add_strcpy(doc, root, "trace_hash", hash);
     add_real(doc, root, "energy_joules", outcome->energy_joules);
-    add_real(doc, root, "joules_per_million_samples", per_million(outcome->energy_joules, samples));
+    add_real(doc, root, "joules_per_million_samples", per_million(outcome->energy_joules, outcome->done));
     add_real(doc, root, "cost", outcome->cost);
-    add_real(doc, root, "cost_per_million_samples", per_million(outcome->cost, samples));
+    add_real(doc, root, "cost_per_million_samples", per_million(outcome->cost, outcome->done));
     add_real(doc, root, "price_per_hour", outcome->price_per_hour);
     add_real(doc, root, "fleet_cost", outcome->fleet_cost);
 }
@@ -399,10 +399,10 @@ void simulate_view_answer(const struct fleet *fleet, const struct buyer_question
         fputs("buy         nothing: no fleet within these counts is in time\n\n", stream);
     }
     view_offers(fleet, question, answer, stream, styled);
-    if (answer->currency != BUYER_PRICE)
-        fprintf(stream,
-                "\nprice       not every ranged item has price_per_hour: the least %s is sought instead\n",
-                currencies[answer->currency]);
+    if (answer->currency != (question->greenest ? BUYER_WATTS : BUYER_PRICE))
+        fprintf(stream, "\n%s not every ranged item has %s: the least %s is sought instead\n",
+                question->greenest ? "watts      " : "price      ",
+                question->greenest ? "busy watts" : "price_per_hour", currencies[answer->currency]);
     fprintf(stream, "\nsearched    %.4g combinations: %u simulated, the others settled by the bound; %s\n",
             answer->combinations, answer->simulated,
             !answer->exhaustive  ? "not exhaustive: a cheaper one may exist"
@@ -463,7 +463,10 @@ yyjson_mut_doc *simulate_json_answer(const struct fleet *fleet, const struct buy
              (double)question->plan.samples / question->deadline_seconds);
     add_text(doc, root, "least", names[answer->currency]);
     yyjson_mut_obj_add_bool(doc, root, "exhaustive", answer->exhaustive);
-    add_real(doc, root, "combinations", answer->combinations);
+    if (answer->combinations < 1e18) /* 12 ranges may be more than any integer */
+        yyjson_mut_obj_add_uint(doc, root, "combinations", (uint64_t)answer->combinations);
+    else
+        add_real(doc, root, "combinations", answer->combinations);
     yyjson_mut_obj_add_uint(doc, root, "simulated", answer->simulated);
     add_offer(doc, root, "best", fleet, question, &answer->best);
     add_offer(doc, root, "runner_up", fleet, question, &answer->runner_up);

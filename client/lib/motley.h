@@ -88,11 +88,12 @@ struct motley_submit {
     double verify_share;      /* of the samples, 0..1: run again on another class of device */
     const char *precisions;   /* of a model's files run only these, such as "fp16,fp32"; NULL = all */
     double accuracy_min;      /* ... and only those that are known to be so accurate, 0..1; 0 = all */
+    const char *costs;        /* .npy of a number for each sample: what it costs; NULL = all the same */
 };
 #define MOTLEY_SUBMIT_INIT                                                                                   \
     {                                                                                                        \
         sizeof(struct motley_submit), NULL, NULL, 0, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, 0.0,    \
-            0.0, NULL, 0.0                                                                                   \
+            0.0, NULL, 0.0, NULL                                                                             \
     }
 
 /* Check everything that can be checked before the job runs (files, shapes, types, the output's folder),

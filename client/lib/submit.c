@@ -2,6 +2,7 @@
 #include "submit.h"
 
 #include "client.h"
+#include "costs.h"
 #include "file.h"
 #include "input.h"
 #include "output.h"
@@ -128,6 +129,7 @@ struct submission {
     double max_failures_share;
     uint64_t deadline_us;
     uint32_t objective, verify_ppm;
+    uint32_t *costs;
     bool dry_run;
 };
 
@@ -198,11 +200,11 @@ static enum err open_input(struct submission *s, struct why *why)
     bool builtin = s->model.signature.inputs_count == 0;
     if (builtin && s->asked.input)
         return why_set(why, ERR_USAGE, "--input: the model %s takes none; give --samples N", s->asked.model);
-    if (!builtin && !s->asked.input)
-        return why_set(why, ERR_USAGE, "--input is missing: the model %.300s needs it", s->asked.model);
     if (!builtin && s->asked.samples)
         return why_set(why, ERR_USAGE,
                        "--samples is for the model synthetic; the input says how many there are");
+    if (!builtin && !s->asked.input)
+        return why_set(why, ERR_USAGE, "--input is missing: the model %.300s needs it", s->asked.model);
     s->samples = s->asked.samples;
     if (builtin)
         return s->samples <= SAMPLES_MAX ? ERR_OK : why_set(why, ERR_LIMIT, "--samples: more than 10^15");
@@ -287,6 +289,8 @@ static enum err send_submit(struct submission *s, struct answer *answer, struct 
     submit->deadline_us = s->deadline_us;
     submit->objective = s->objective;
     submit->verify_ppm = s->verify_ppm;
+    submit->costs = s->costs;
+    submit->costs_count = s->costs ? (uint32_t)s->samples : 0;
     submit->dry_run = s->dry_run;
     submit->variants = s->variants;
     submit->variants_count = s->model.variants.count;
@@ -330,6 +334,8 @@ static enum err submit_all(struct submission *s, struct answer *answer, struct w
         err = check_options(s, why);
     if (err == ERR_OK)
         err = open_input(s, why);
+    if (err == ERR_OK && s->asked.costs)
+        err = costs_read(s->asked.costs, s->samples, &s->costs, why);
     if (err == ERR_OK)
         err = output_plan(s->asked.output, &s->model.signature, s->input.jsonl, &s->plan, why);
     if (err == ERR_OK)
@@ -375,6 +381,7 @@ static enum err submit(motley *connection, const struct motley_submit *asked, bo
     if (err == ERR_OK && dry_run && !answer->payload)
         err = why_set(&why, ERR_FORMAT, "the coordinator answered with nothing");
     input_close(&s->input);
+    free(s->costs);
     free(s);
     motley_error_set(error, err, &why);
     return err;

@@ -17,7 +17,10 @@ void blame_add(struct blame *blame, uint32_t slot)
         blame->slots[blame->slots_count++] = slot;
 }
 
-bool blame_exhausted(const struct blame *blame, uint64_t able)
+bool blame_exhausted(const struct blame *blame, const struct able *able)
 {
-    return blame->slots_count >= able || blame->slots_count == BLAME_SLOTS_MAX;
+    for (uint32_t i = 0; i < able->count && blame->slots_count < BLAME_SLOTS_MAX; i++)
+        if (!blame_names(blame, able->slots[i]))
+            return false;
+    return true;
 }

@@ -22,7 +22,13 @@ struct blame {
 void blame_add(struct blame *blame, uint32_t slot);
 bool blame_names(const struct blame *blame, uint32_t slot);
 
-/* Has it failed on all of able slots, or on as many as are ever tried? */
-bool blame_exhausted(const struct blame *blame, uint64_t able);
+/* Slots that could try it: so many that one of them is not in any blame are enough. */
+struct able {
+    uint32_t count;
+    uint32_t slots[BLAME_SLOTS_MAX + 1]; /* ids */
+};
+
+/* Has it failed on all slots that could try it, or on as many as are ever tried? */
+bool blame_exhausted(const struct blame *blame, const struct able *able);
 
 #endif

@@ -40,12 +40,7 @@ void chunk_grant(struct sched *sched, struct slot_model *model, struct job *job,
     job->attempts++;
     queue_charge(&sched->queues, job, lease.charged_us, state_fill(sched, job)->count, sched->now_us);
     queue_touch(&sched->queues, job, sched->now_us);
-    if (job->state == SCHED_JOB_QUEUED) {
-        job->state = SCHED_JOB_RUNNING;
-        job->started_us = sched->now_us;
-        state_emit(sched,
-                   &(struct sched_action){ .type = SCHED_JOB_STATE, .job = job->id, .state = job->state });
-    }
+    state_running(sched, job);
     state_emit(sched, &(struct sched_action){ .type = SCHED_LEASE,
                                               .worker = slot->worker,
                                               .slot = slot->index,
@@ -98,8 +93,11 @@ bool chunk_grant_ready(struct sched *sched, struct slot_model *model, struct job
 static bool give_suspect(struct sched *sched, struct slot_model *model, struct job *job)
 {
     struct suspect suspect;
-    uint64_t able = state_fill(sched, job)->count;
-    if (!job_suspect_take(job, model->slot->id, able, model->batch_cap, &suspect))
+    if (job->suspects_count == 0)
+        return false;
+    struct able able;
+    state_able(sched, job, &able);
+    if (!job_suspect_take(job, model->slot->id, &able, model->batch_cap, &suspect))
         return false;
     chunk_grant(sched, model, job, suspect.first, suspect.count);
     model->slot->leases[model->slot->leases_count - 1].blame = suspect.blame;

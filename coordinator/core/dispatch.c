@@ -8,6 +8,7 @@
 
 static const uint64_t LOOK_AGAIN_US = 50000;
 static const int QUOTA_LOOKS = 256;
+static const int VISITS_MAX = 32;                /* jobs that a slot is turned down for before it sits */
 static const uint64_t ONLINE_HOLD_US = 10000000; /* batches stay short so long after the last request */
 static const double ONLINE_SHARE = 0.5; /* of a request's time that it may wait for the batch before it */
 static const double ONLINE_LEAST_US = 1000;
@@ -16,22 +17,23 @@ struct asking {
     struct sched *sched;
     struct slot *slot;
     bool gave;
+    int visits;
 };
 
 /* Would the tenant's quota be better spent on as many faster slots, which are free or its own already? */
-static bool better_elsewhere(const struct asking *asking, const struct queue *queue, uint32_t quota)
+static bool better_elsewhere(const struct asking *asking, const struct job *job)
 {
-    const struct fill *fill = &asking->sched->pools[queue->pool].fill;
-    const struct member *mine = slot_member(asking->slot, queue->pool);
-    uint32_t better = 0;
+    const struct fill *fill = &asking->sched->pools[job->pool].fill;
+    const struct member *mine = slot_member(asking->slot, job->pool);
+    uint32_t better = 0, quota = asking->sched->queues.tenants[job->tenant].slots_quota;
     int seen = 0;
     for (struct fill_slot *at = fill_first(fill); at && seen < QUOTA_LOOKS;
          at = fill_next(fill, at), seen++) {
         const struct slot_model *model = at->owner;
-        bool free = model->slot->leases_count == 0 || state_holds(model->slot, queue->tenant);
+        bool free = model->slot->leases_count == 0 || state_holds(model->slot, job->tenant);
         better += free && model->state == SLOT_MODEL_READY && at->rate > mine->fill.rate;
     }
-    return mine->fill.present && better >= quota;
+    return quota > 0 && mine->fill.present && better >= quota;
 }
 
 /* A tenant with a quota holds its fastest slots; at its quota it may only fill up those that it holds. */
@@ -44,8 +46,7 @@ static bool able(void *context, const struct queue *queue)
     if (tenant->slots_quota == 0)
         return true;
     bool full = tenant->slots_held >= tenant->slots_quota;
-    return (!full || state_holds(asking->slot, queue->tenant)) &&
-           !better_elsewhere(asking, queue, tenant->slots_quota);
+    return !full || state_holds(asking->slot, queue->tenant);
 }
 
 /* False: the slot has what it wants, or must wait for this job. */
@@ -55,13 +56,16 @@ static bool offer(void *context, struct job *job)
     struct sched *sched = asking->sched;
     struct slot_model *model = slot_member(asking->slot, job->pool)->model;
     slot_model_fix(model, job->batch_fixed);
+    bool special = job->suspects_count > 0 || job->checks_count > 0; /* not every slot will do */
+    if (!special && better_elsewhere(asking, job))
+        return true;
     if (model->state == SLOT_MODEL_UNLOADED && !placement_load(sched, model, job))
         return false;
     if (model->state != SLOT_MODEL_READY)
         return true;
     asking->gave = chunk_give(sched, model, job);
     /* An unknown curve waits for the slot to run dry, and must not be kept from it. */
-    return !asking->gave && curve_known(&model->curve);
+    return !asking->gave && curve_known(&model->curve) && ++asking->visits < VISITS_MAX;
 }
 
 static bool give(struct sched *sched, struct slot *slot)

@@ -88,6 +88,8 @@ static double level_us(const struct party *party, double fluid_us, uint64_t samp
         high += step; /* not as fast as the pool says: the job has its own batch, or only a few of it */
     while (high - low > LEVEL_US) {
         double middle = (low + high) / 2;
+        if (middle <= low || middle >= high)
+            break; /* as near as numbers can tell */
         *(enough(party, middle, samples) ? &high : &low) = middle;
     }
     return high;
@@ -191,9 +193,11 @@ void endgame_recall(struct sched *sched)
     int seen = 0;
     if (!sched->sitting_first)
         return;
-    for (struct job *job = sched->open; job && seen < JOBS; job = job->next, seen++)
+    for (struct job *job = sched->open; job && seen < JOBS; job = job->next) {
+        seen += job->leases > 0;
         if (job->ready.samples == 0 && job->leases > 0 && helper_sits(sched, job) && recall_for(sched, job))
             return;
+    }
 }
 
 /* ---- hedging ---- */
@@ -315,7 +319,8 @@ uint64_t endgame_hedge(struct sched *sched)
     int seen = 0;
     if (!sched->sitting_first)
         return again_us;
-    for (struct job *job = sched->open; job && seen < JOBS; job = job->next, seen++) {
+    for (struct job *job = sched->open; job && seen < JOBS; job = job->next) {
+        seen += job->leases > 0;
         if (job->leases == 0 || job_has_work(job) || job->hedged >= job->samples / HEDGE_SHARE)
             continue;
         uint64_t when_us = hedge_job(sched, job);

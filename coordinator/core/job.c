@@ -88,6 +88,7 @@ struct job *job_new(const struct sched_event *event, uint64_t now_us)
     job->failures_max = event->add.failures_max;
     job->tenant = event->add.tenant < SCHED_TENANTS_MAX ? event->add.tenant : 0;
     job->deadline_us = event->add.deadline_us;
+    job->level = job->deadline_us ? 0 : 1; /* queue.h */
     job->objective = event->add.objective;
     job->online = event->add.online;
     job->verify_ppm = event->add.verify_ppm < 1000000 ? event->add.verify_ppm : 1000000;
@@ -233,7 +234,8 @@ void job_suspect(struct job *job, uint64_t first, uint32_t count, const struct b
     }
 }
 
-bool job_suspect_take(struct job *job, uint32_t slot, uint64_t able, uint32_t most, struct suspect *suspect)
+bool job_suspect_take(struct job *job, uint32_t slot, const struct able *able, uint32_t most,
+                      struct suspect *suspect)
 {
     for (uint32_t i = 0; i < job->suspects_count; i++) {
         const struct blame *blame = &job->suspects[i].blame;
@@ -254,6 +256,8 @@ bool job_suspect_take(struct job *job, uint32_t slot, uint64_t able, uint32_t mo
     }
     return false;
 }
+
+static const uint32_t CHECKS_LOOKED_AT = 64;
 
 /* ---- checks of answers on another class of device ---- */
 
@@ -288,7 +292,7 @@ void job_check_choose(struct job *job, uint64_t first, uint64_t count, uint32_t 
 
 bool job_check_take(struct job *job, uint32_t class, uint32_t most, struct check *check)
 {
-    for (uint32_t i = 0; i < job->checks_count; i++) {
+    for (uint32_t i = 0; i < job->checks_count && i < CHECKS_LOOKED_AT; i++) {
         struct check *at = &job->checks[i];
         if (at->class == class)
             continue;

@@ -116,7 +116,8 @@ void job_suspect(struct job *job, uint64_t first, uint32_t count, const struct b
 
 /* Take a suspect that this slot may try: one that it has not failed yet, or any if all the able slots have.
  */
-bool job_suspect_take(struct job *job, uint32_t slot, uint64_t able, uint32_t most, struct suspect *suspect);
+bool job_suspect_take(struct job *job, uint32_t slot, const struct able *able, uint32_t most,
+                      struct suspect *suspect);
 
 /* The tally of a slot, made at first use (make) or NULL. */
 struct account *job_account(struct job *job, uint32_t slot, bool make);

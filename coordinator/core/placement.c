@@ -7,7 +7,6 @@ static const int JOBS_LOOKED_AT = 64;
 static const double KEEP_LOADS = 10.0; /* a model used within so many of its load times is not sent away */
 static const double KEEP_US = 2e6;
 static const double LOAD_STRETCH = 1.5, LOAD_MOMENT_US = 50000;
-static const uint64_t LOAD_PATIENCE_US = 60000000; /* others are asked when a load is not answered by then */
 
 static bool loading_something(const struct slot *slot)
 {
@@ -22,19 +21,13 @@ static double load_us(const struct slot_model *model)
     return model->load_us > 0 ? (double)model->load_us : model->slot->info.load_us;
 }
 
-static bool has_or_will(const struct sched *sched, const struct slot_model *model)
-{
-    return model->state == SLOT_MODEL_READY ||
-           (model->state == SLOT_MODEL_LOADING && sched->now_us < model->load_began_us + LOAD_PATIENCE_US);
-}
-
 /* Does somebody have the job's model, or will soon, whose class is another than this one? */
 static bool other_class_has_it(const struct sched *sched, const struct job *job, uint32_t class)
 {
     for (uint32_t i = 0; i < sched->slots_count; i++) {
         const struct slot *slot = sched->slots[i];
         const struct member *member = slot->info.class != class ? slot_member(slot, job->pool) : NULL;
-        if (member && slot_serves(slot) && has_or_will(sched, member->model))
+        if (member && slot_serves(slot) && state_has_or_will(sched, member->model))
             return true;
     }
     return false;
@@ -43,7 +36,7 @@ static bool other_class_has_it(const struct sched *sched, const struct job *job,
 /* Answers wait to be checked, and nobody could but slots of this class. */
 static bool needed_for_check(const struct sched *sched, const struct slot_model *model, const struct job *job)
 {
-    for (uint32_t i = 0; i < job->checks_count; i++)
+    for (uint32_t i = 0; i < job->checks_count && i < 64; i++)
         if (job->checks[i].class != model->slot->info.class)
             return !other_class_has_it(sched, job, job->checks[i].class);
     return false;

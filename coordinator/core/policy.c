@@ -157,6 +157,8 @@ uint64_t policy_most(const struct policy_slot *slot, uint32_t best, double finis
     uint32_t runs = policy_padded(slot, best);
     double whole_us = time_us(slot, runs ? runs : best), whole = room_us / whole_us + 1e-9;
     uint64_t batches = whole < 1e12 ? (uint64_t)whole : 1000000000000u, samples = batches * best;
+    if (whole >= 1e12)
+        return samples;
     room_us -= (double)batches * whole_us;
     for (uint32_t n = fitting(slot, best, room_us); n > 0; n = fitting(slot, best, room_us)) {
         samples += n;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint64_t CUT_AGAIN_US = 100000;
+static const uint64_t CUT_AGAIN_US = 100000, CUT_SLOTS = 2000; /* the more slots, the more it costs */
 static const double DEADLINE_SHARE = 0.95; /* plan to be done a little before the deadline */
 static const double SAME_COST = 1.01;      /* costs this near are the same: curves are estimates */
 
@@ -207,9 +207,10 @@ static int by_cost(const void *a, const void *b)
     return x->slot < y->slot ? -1 : x->slot > y->slot;
 }
 
-static bool usable(const struct slot *slot, const struct member *member)
+static bool usable(const struct sched *sched, const struct slot *slot, const struct member *member)
 {
-    return slot_serves(slot) && member->model->state != SLOT_MODEL_REFUSED;
+    const struct slot_model *model = member->model;
+    return slot_serves(slot) && (model->state == SLOT_MODEL_UNLOADED || state_has_or_will(sched, model));
 }
 
 static uint32_t gather(const struct sched *sched, uint32_t at, struct candidate *candidates)
@@ -221,7 +222,7 @@ static uint32_t gather(const struct sched *sched, uint32_t at, struct candidate 
     for (uint32_t i = 0; i < sched->slots_count; i++) {
         struct slot *slot = sched->slots[i];
         struct member *member = slot_member(slot, at);
-        if (!member || !usable(slot, member) || !curve_known(&member->model->curve))
+        if (!member || !usable(sched, slot, member) || !curve_known(&member->model->curve))
             continue;
         struct policy_slot view = slot_policy(slot, member->model, sched->now_us);
         double load = member->model->state == SLOT_MODEL_READY ? 0 : slot->info.load_us;
@@ -269,7 +270,7 @@ void pool_cut(struct sched *sched, const struct job *job)
     struct pool *pool = &sched->pools[job->pool];
     if (!pool->owner)
         return;
-    pool->cut_again_us = sched->now_us + CUT_AGAIN_US;
+    pool->cut_again_us = sched->now_us + CUT_AGAIN_US * (1 + sched->slots_count / CUT_SLOTS);
     struct candidate *candidates = calloc(sched->slots_count + 1, sizeof *candidates);
     ENSURE(candidates);
     uint32_t count = gather(sched, job->pool, candidates);

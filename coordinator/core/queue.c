@@ -8,9 +8,10 @@
 #include <string.h>
 
 static const uint64_t AGE_US = 30000000;
+static const uint32_t QUEUES_KEPT = 64; /* empty ones are kept for their claims, as long as there are few */
 /* Device time per slot that a job takes before it sinks a level: what a person calls short, a while, long. */
-static const double LEVEL_US[QUEUE_LEVELS - 1] = { 10e6, 100e6, 1000e6 };
-static const double LEVEL_WEIGHT[QUEUE_LEVELS] = { 8, 4, 2, 1 };
+static const double LEVEL_US[QUEUE_LEVELS - 2] = { 10e6, 100e6, 1000e6 };
+static const double LEVEL_WEIGHT[QUEUE_LEVELS] = { 1, 8, 4, 2, 1 }; /* that of deadlines does not matter */
 
 static struct job *job_of(const struct treap_node *node)
 {
@@ -88,18 +89,60 @@ static void level_enter(struct queue *queue, uint32_t level)
         queue->used_us[level] = least; /* it does not bring claims from the time when it was empty */
 }
 
+static uint32_t level_for(const struct job *job, uint64_t slots)
+{
+    double each = job->used_us / (slots > 0 ? (double)slots : 1);
+    uint32_t level = QUEUE_DEADLINES + 1;
+    if (job->deadline_us)
+        return QUEUE_DEADLINES;
+    while (level < QUEUE_LEVELS - 1 && each > LEVEL_US[level - 1])
+        level++;
+    return level;
+}
+
+/* The least claim of the tenants that wait for the same slots: who comes back starts there, without old
+ * claims. */
+static double least_claim(const struct queues *queues, const struct job *job)
+{
+    double least = -1;
+    for (uint32_t i = 0; i < queues->count; i++) {
+        const struct queue *queue = queues->at[i];
+        const struct tenant *tenant = &queues->tenants[queue->tenant];
+        double claim = tenant->used_us / tenant->weight;
+        if (queue->pool == job->pool && queue->tenant != job->tenant && queue->count > 0 &&
+            (least < 0 || claim < least))
+            least = claim;
+    }
+    return least;
+}
+
 static void join(struct queues *queues, struct job *job, uint64_t now_us)
 {
     struct queue *queue = queue_of(queues, job);
     struct tenant *tenant = &queues->tenants[job->tenant];
-    if (tenant->runnable++ == 0 && tenant->used_us < queues->floor_us * tenant->weight)
-        tenant->used_us = queues->floor_us * tenant->weight;
+    if (tenant->runnable++ == 0) {
+        double least = least_claim(queues, job), from = least < 0 ? queues->floor_us : least;
+        if (tenant->used_us < from * tenant->weight)
+            tenant->used_us = from * tenant->weight;
+    }
     queues->waiting++;
     if (queue->count++ == 0)
         queue->served_us = now_us;
+    if ((job->level == QUEUE_DEADLINES) != (job->deadline_us > 0)) /* it got one, or lost it */
+        job->level = level_for(job, 1);
     level_enter(queue, job->level);
     treap_insert(&queue->jobs[job->level], &job->queue_node, job->id, &by_deadline);
     job->queue = queue;
+}
+
+static void drop(struct queues *queues, struct queue *queue)
+{
+    uint32_t at = 0;
+    while (queues->at[at] != queue)
+        at++;
+    memmove(&queues->at[at], &queues->at[at + 1], (queues->count - 1 - at) * sizeof(struct queue *));
+    queues->count--;
+    free(queue);
 }
 
 void queue_leave(struct queues *queues, struct job *job)
@@ -110,7 +153,10 @@ void queue_leave(struct queues *queues, struct job *job)
     job->queue->count--;
     queues->waiting--;
     queues->tenants[job->tenant].runnable--;
+    struct queue *queue = job->queue;
     job->queue = NULL;
+    if (queue->count == 0 && queues->count > QUEUES_KEPT)
+        drop(queues, queue);
 }
 
 void queue_touch(struct queues *queues, struct job *job, uint64_t now_us)
@@ -151,24 +197,32 @@ static bool before(const struct queues *queues, const struct queue *a, const str
 }
 
 /* The jobs of a queue: the level that got least for its weight first. False when visit has enough. */
+static bool walk_level(struct queue *queue, uint32_t level, queue_visit *visit, void *context)
+{
+    struct treap_node *next, *node = treap_first(queue->jobs[level]);
+    for (; node; node = next) {
+        next = treap_after(queue->jobs[level], node, &by_deadline);
+        if (!visit(context, job_of(node)))
+            return false;
+    }
+    return true;
+}
+
+/* The jobs of a queue: those with deadlines, then the level that got least for its weight first. False when
+ * visit has enough. */
 static bool walk_queue(struct queue *queue, queue_visit *visit, void *context)
 {
     bool seen[QUEUE_LEVELS] = { false };
-    for (uint32_t k = 0; k < QUEUE_LEVELS; k++) {
-        uint32_t best = QUEUE_LEVELS;
+    uint32_t level = QUEUE_DEADLINES;
+    while (level < QUEUE_LEVELS) {
+        seen[level] = true;
+        if (!walk_level(queue, level, visit, context))
+            return false;
+        level = QUEUE_LEVELS;
         for (uint32_t i = 0; i < QUEUE_LEVELS; i++)
             if (!seen[i] && queue->jobs[i] &&
-                (best == QUEUE_LEVELS || queue->used_us[i] < queue->used_us[best]))
-                best = i;
-        if (best == QUEUE_LEVELS)
-            return true;
-        seen[best] = true;
-        struct treap_node *next, *node = treap_first(queue->jobs[best]);
-        for (; node; node = next) {
-            next = treap_after(queue->jobs[best], node, &by_deadline);
-            if (!visit(context, job_of(node)))
-                return false;
-        }
+                (level == QUEUE_LEVELS || queue->used_us[i] < queue->used_us[level]))
+                level = i;
     }
     return true;
 }
@@ -195,15 +249,6 @@ void queue_walk(struct queues *queues, uint64_t now_us, queue_able *able, queue_
 }
 
 /* ---- device time ---- */
-
-static uint32_t level_for(const struct job *job, uint64_t slots)
-{
-    double each = job->used_us / (slots > 0 ? (double)slots : 1);
-    uint32_t level = 0;
-    while (!job->deadline_us && level < QUEUE_LEVELS - 1 && each > LEVEL_US[level])
-        level++;
-    return level;
-}
 
 void queue_charge(struct queues *queues, struct job *job, double expected_us, uint64_t slots, uint64_t now_us)
 {

@@ -20,7 +20,7 @@
 #include "sched.h"
 #include "treap.h"
 
-enum { QUEUE_LEVELS = 4 };
+enum { QUEUE_LEVELS = 5, QUEUE_DEADLINES = 0 }; /* level 0: jobs with deadlines, always first */
 
 struct tenant {
     double weight;        /* > 0 */
@@ -36,8 +36,8 @@ struct queue {
     uint32_t tenant, pool;
     uint64_t served_us; /* last lease from here, or when it was empty last */
     uint64_t count;
-    struct treap_node *jobs[QUEUE_LEVELS]; /* level 0 first has those with deadlines */
-    double used_us[QUEUE_LEVELS];          /* device time over the level's weight */
+    struct treap_node *jobs[QUEUE_LEVELS];
+    double used_us[QUEUE_LEVELS]; /* device time over the level's weight */
 };
 
 struct queues {

@@ -154,8 +154,8 @@ static bool can_check(const struct sched *sched, const struct job *job, uint32_t
     for (uint32_t i = 0; i < sched->slots_count; i++) {
         const struct slot *slot = sched->slots[i];
         const struct member *member = slot_member(slot, job->pool);
-        if (member && slot_serves(slot) && slot->info.class != class &&
-            member->model->state != SLOT_MODEL_REFUSED)
+        if (member && member->admitted && slot_serves(slot) && slot->info.class != class &&
+            (member->model->state == SLOT_MODEL_UNLOADED || state_has_or_will(sched, member->model)))
             return true;
     }
     return false;
@@ -282,7 +282,7 @@ static void on_job_change(struct sched *sched, const struct sched_event *event)
 
 static void on_tenant(struct sched *sched, const struct sched_event *event)
 {
-    if (event->tenant.tenant >= SCHED_TENANTS_MAX || !(event->tenant.weight > 0) ||
+    if (event->tenant.tenant >= SCHED_TENANTS_MAX || !(event->tenant.weight >= 1e-6) ||
         event->tenant.weight > 1e9)
         return;
     struct tenant *tenant = &sched->queues.tenants[event->tenant.tenant];
@@ -448,6 +448,8 @@ static void on_loaded(struct sched *sched, const struct sched_event *event)
     model->ready_us = sched->now_us;
     curve_suggest(&model->curve, event->loaded.alpha_us, event->loaded.beta_us);
     state_refresh(sched, slot);
+    if (!event->loaded.ok)
+        judge_all(sched);
     state_wake(sched);
     state_ask(sched, slot);
 }
@@ -553,6 +555,8 @@ static void on_failure(struct sched *sched, struct job *job, const struct settle
     if (lease->count == 1 && blame.failures == 0)
         blame.slots_count = 0; /* where it failed with others says nothing of this one sample */
     blame_add(&blame, slot);
+    struct able able;
+    state_able(sched, job, &able);
     if (event->result.failure == SCHED_MEMORY && lease->runs > lease->smallest) {
         job_give_back(job, lease->first, lease->first + lease->count);
     } else if (lease->count > 1) {
@@ -560,12 +564,11 @@ static void on_failure(struct sched *sched, struct job *job, const struct settle
         blame.failures = 0;
         job_suspect(job, lease->first, half, &blame);
         job_suspect(job, lease->first + half, lease->count - half, &blame);
-    } else if (!rejected && (blame.failures < BLAME_FAILURES_MIN ||
-                             !blame_exhausted(&blame, state_fill(sched, job)->count))) {
+    } else if (!rejected && (blame.failures < BLAME_FAILURES_MIN || !blame_exhausted(&blame, &able))) {
         job_suspect(job, lease->first, 1, &blame);
     } else {
         claim(sched, job, about, lease->first, lease->first + 1, SCHED_FAIL);
-        if (blame.accused)
+        if (blame.accused && (blame.slots_count > 1 || able.count < 2))
             trust_cleared(sched, sched->slots[blame.accused - 1]);
         return;
     }
@@ -686,6 +689,10 @@ static void on_result(struct sched *sched, const struct sched_event *event)
         return;
     }
     struct job *job = state_find_job(sched, lease.job);
+    struct sched_event bounded = *event;
+    if (live && bounded.result.run_us > sched->now_us - live->leased_us && live->leased_us > 0)
+        bounded.result.run_us = sched->now_us - live->leased_us; /* it cannot have run before it was given */
+    event = &bounded;
     if (live)
         end_lease(sched, slot, live, job, event);
     if (job && job_open(job))
@@ -790,6 +797,7 @@ static void on_held(struct sched *sched, const struct sched_event *event)
     sched->queues.tenants[job->tenant].slots_held += !state_holds(slot, job->tenant);
     slot_lease_push(slot, &lease);
     job->leases++;
+    state_running(sched, job);
     queue_charge(&sched->queues, job, lease.charged_us, state_fill(sched, job)->count, sched->now_us);
     queue_touch(&sched->queues, job, sched->now_us);
     slot_expect(slot, sched->now_us);
@@ -817,6 +825,7 @@ static void expire(struct sched *sched, struct slot *slot)
         lease->recalled = true;
     }
     state_refresh(sched, slot);
+    judge_all(sched);
     state_wake(sched);
 }
 
@@ -832,8 +841,10 @@ static void on_time(struct sched *sched)
     trust_time(sched);
     if (sched->wake_us <= sched->now_us)
         state_wake_more(sched);
-    if (sched->look_again_us <= sched->now_us)
+    if (sched->look_again_us <= sched->now_us) {
         placement_time(sched);
+        judge_all(sched);
+    }
     if (sched->look_again_us <= sched->now_us)
         state_wake(sched);
 }

@@ -6,10 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const double LOAD_MOST_US = 1e10, PRIOR_MOST_US = 1e11,
+                    FIGURE_MOST = 1e9; /* hours, a day, gigawatts */
 enum { PATIENCE = 16, PATIENCE_MOST = 1024, THOUGHTS = 4 };
+
+/* What cannot be meant is as good as not said. */
+static double sane(double figure, double most) { return figure >= 0 && figure <= most ? figure : 0; }
 
 static void clamp(struct sched_slot_info *info)
 {
+    info->load_us = sane(info->load_us, LOAD_MOST_US);
+    info->busy_watts = sane(info->busy_watts, FIGURE_MOST);
+    info->price_per_hour = sane(info->price_per_hour, FIGURE_MOST);
+    bool prior = info->alpha_us >= 0 && info->beta_us >= 0 &&
+                 info->alpha_us + info->beta_us * info->batch_max <= PRIOR_MOST_US;
+    info->alpha_us = prior ? info->alpha_us : 0;
+    info->beta_us = prior ? info->beta_us : 0;
     info->window = info->window < 2 ? 2 : info->window > SCHED_WINDOW_MAX ? SCHED_WINDOW_MAX : info->window;
     info->window_max = info->window_max > SCHED_WINDOW_MAX ? SCHED_WINDOW_MAX : info->window_max;
     info->batch_max = info->batch_max < 1 ? 1 : info->batch_max > 1u << 20 ? 1u << 20 : info->batch_max;

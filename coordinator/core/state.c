@@ -9,6 +9,8 @@
 static const uint64_t LEASE_UNKNOWN_US = 20000000; /* to wait for a slot that has shown nothing yet */
 static const double CAP_STRETCH =
     4.0; /* a chunk may run so much longer than the cap where that costs too much */
+static const uint64_t LEASE_UNSHOWN_US = 600000000;
+static const uint64_t LOAD_PATIENCE_US = 60000000; /* others are asked when a load is not answered by then */
 static const uint32_t WAKES_MAX = 64;
 static const uint64_t FEW_SLOTS = 256; /* of a pool: each one's place counts at any moment */
 static const uint64_t WAKE_PAUSE_US = 200;
@@ -121,11 +123,14 @@ static void refresh_expiry(struct sched *sched, struct slot *slot)
         return;
     }
     const struct slot_model *model = slot_model_find(slot, lease->model);
+    bool shown = model->curve.batches > 0;
     uint64_t floor_us = curve_known(&model->curve) ? sched->config.lease_floor_us : LEASE_UNKNOWN_US;
     double alone_us = lease->end_us - lease->start_us, latency_us = slot->window.latency_us;
     double late_us = LEASE_STRETCH * (alone_us > latency_us ? alone_us : latency_us);
     late_us = late_us > (double)floor_us ? late_us : (double)floor_us;
-    double at = lease->end_us + late_us;
+    double at = lease->end_us + late_us, longest = lease->start_us + (double)LEASE_UNSHOWN_US;
+    at =
+        !shown && at > longest ? longest : at; /* what a worker claims of itself holds samples only so long */
     slot->expires_us = at < 9e18 ? (uint64_t)at : UINT64_MAX - 1;
     /* A lease that is answered moves it on: what comes later than the item needs no place in the heap yet. */
     if (slot->expiry.index == HEAP_ABSENT || slot->expires_us < slot->expiry.key)
@@ -204,6 +209,33 @@ void state_wake_more(struct sched *sched)
     if (!sched->sitting_first)
         sched->waking = 0;
     sched->wake_us = sched->waking > 0 ? sched->now_us + WAKE_PAUSE_US : UINT64_MAX;
+}
+
+void state_running(struct sched *sched, struct job *job)
+{
+    if (job->state != SCHED_JOB_QUEUED)
+        return;
+    job->state = SCHED_JOB_RUNNING;
+    job->started_us = sched->now_us;
+    state_emit(sched, &(struct sched_action){ .type = SCHED_JOB_STATE, .job = job->id, .state = job->state });
+}
+
+bool state_has_or_will(const struct sched *sched, const struct slot_model *model)
+{
+    return model->state == SLOT_MODEL_READY ||
+           (model->state == SLOT_MODEL_LOADING && sched->now_us < model->load_began_us + LOAD_PATIENCE_US);
+}
+
+void state_able(const struct sched *sched, const struct job *job, struct able *able)
+{
+    able->count = 0;
+    for (uint32_t i = 0; i < sched->slots_count && able->count <= BLAME_SLOTS_MAX; i++) {
+        const struct slot *slot = sched->slots[i];
+        const struct member *member = slot_member(slot, job->pool);
+        if (slot->up && !slot->draining && !slot_overdue(slot) && member && member->admitted &&
+            state_has_or_will(sched, member->model))
+            able->slots[able->count++] = slot->id;
+    }
 }
 
 void state_recall(struct sched *sched, struct slot *slot, struct lease *lease)

@@ -130,6 +130,16 @@ void forecast_learn(struct sched *sched, const struct job *job);
 
 void state_recall(struct sched *sched, struct slot *slot, struct lease *lease); /* once is enough */
 
+void state_running(struct sched *sched,
+                   struct job *job); /* it has a lease: if it was queued, it is no longer */
+
+/* Does the slot have the model, or will it soon? Loads that are not answered are not waited for for ever. */
+bool state_has_or_will(const struct sched *sched, const struct slot_model *model);
+
+/* Slots that could try a suspect of the job now or soon, barred ones too. */
+struct able;
+void state_able(const struct sched *sched, const struct job *job, struct able *able);
+
 /* A lease is out of its slot's window: its tenant holds the slot no longer, and pays for run_us, not for what
  * was expected. */
 void state_lease_over(struct sched *sched, const struct slot *slot, const struct lease *lease, double run_us);

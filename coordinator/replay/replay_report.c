@@ -216,9 +216,10 @@ static void print_jobs(const struct summary *summary, FILE *out)
                 "chunks", "added s", "ended s");
     for (size_t i = count - shown; i < count; i++) {
         const struct told_job *job = &summary->jobs[i];
-        fprintf(out, "%8" PRIu64 " %-9s %12" PRIu64 " %12" PRIu64 " %8" PRIu64 " %10" PRIu64 " %12.3f ",
-                job->id, state_name(job->state), job->samples, job->done, job->failed, job->attempts,
-                job->added_s);
+        char name[24];
+        snprintf(name, sizeof name, story_is_online(job->id) ? "online" : "%" PRIu64, job->id);
+        fprintf(out, "%8s %-9s %12" PRIu64 " %12" PRIu64 " %8" PRIu64 " %10" PRIu64 " %12.3f ", name,
+                state_name(job->state), job->samples, job->done, job->failed, job->attempts, job->added_s);
         if (job->ended_s < 0)
             fprintf(out, "%12s\n", "-");
         else
@@ -343,6 +344,20 @@ static enum err summarise(const struct replay_options *options, struct replay *r
     return err ? err : verdict(&summary, why);
 }
 
+static enum err tell_last(const struct replay_options *options, struct replay *replay, const char *bytes,
+                          size_t size, FILE *out, struct why *why)
+{
+    struct replay_step step;
+    struct replay_options numbered = *options;
+    while (replay_next(replay, &step, NULL) == TAPE_READ)
+        if (step.kind == REPLAY_EVENT && step.event->type == SCHED_JOB_ADD &&
+            !story_is_online(step.event->job))
+            numbered.explain = step.event->job;
+    if (!numbered.explain)
+        return why_set(why, ERR_NOT_FOUND, "%s: no job was added in this recording", options->path);
+    return story_tell(&numbered, (const uint8_t *)bytes, size, out, why);
+}
+
 enum err replay_report(const struct replay_options *options, FILE *out, struct why *why)
 {
     char *bytes;
@@ -355,6 +370,8 @@ enum err replay_report(const struct replay_options *options, FILE *out, struct w
     err = replay_new((const uint8_t *)bytes, size, &replay, &reason);
     if (err)
         why_set(why, err, "%s: %s", options->path, reason.text);
+    else if (options->explain_last)
+        err = tell_last(options, replay, bytes, size, out, why);
     else if (options->explain)
         err = story_tell(options, (const uint8_t *)bytes, size, out, why);
     else

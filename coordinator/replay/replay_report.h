@@ -15,6 +15,7 @@ struct replay_options {
     bool json;
     bool check;        /* sched_check after each step: for tests, slow */
     uint64_t explain;  /* this job; 0 = a summary of all */
+    bool explain_last; /* the last job that was added, instead of a number */
     double at_seconds; /* explain how things stood then, seconds after the first event; negative = the whole
                           story */
     bool all;          /* every line, however many */

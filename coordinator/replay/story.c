@@ -354,7 +354,8 @@ static void on_add(struct story *story, const struct sched_event *event)
     take_models(story, event);
     if (!begins(story, true))
         return;
-    say(story, "added", "%" PRIu64 " samples of model %u, priority %d, tenant %u%s%s; %u slots could run it",
+    say(story, "added",
+        "%" PRIu64 " samples of model number %u, priority %d, tenant number %u%s%s; %u slots could run it",
         event->add.samples, event->add.model, event->add.priority, event->add.tenant,
         require ? ", requires " : "", require ? require : "", look.slots_able);
 }
@@ -676,7 +677,9 @@ void story_event_text(const struct sched_event *event, char *text, size_t size)
         at += (size_t)snprintf(text + at, size - at, " of worker %u", event->worker);
     if (slot && at < size)
         at += (size_t)snprintf(text + at, size - at, " slot %u", event->slot);
-    if (event->job && at < size)
+    if (story_is_online(event->job) && at < size)
+        at += (size_t)snprintf(text + at, size - at, ", online request");
+    else if (event->job && at < size)
         at += (size_t)snprintf(text + at, size - at, ", job %" PRIu64, event->job);
     if (event->count && at < size)
         snprintf(text + at, size - at, ", %" PRIu64 " samples from %" PRIu64, event->count, event->first);

@@ -23,6 +23,9 @@ struct yyjson_mut_doc;
 MUST_USE enum err story_tell(const struct replay_options *options, const uint8_t *bytes, size_t size,
                              FILE *out, struct why *why);
 
+/* Online requests are jobs without a number that means anything to people. */
+static inline bool story_is_online(uint64_t job) { return job >> 62 == 1; }
+
 /* An event in a few words: "result of worker 3 slot 0, job 5, 32 samples from 64". */
 void story_event_text(const struct sched_event *event, char *text, size_t size);
 

@@ -15,7 +15,7 @@ static void because_text(const struct story *story, const struct explain_slot *s
             if (!findings.at[i].holds)
                 require_finding_print(&findings.at[i], text, size);
     if (slot->reason == EXPLAIN_OTHERS && slot->job)
-        snprintf(text, size, "job %" PRIu64, slot->job);
+        snprintf(text, size, story_is_online(slot->job) ? "an online request" : "job %" PRIu64, slot->job);
     if (slot->until_us)
         snprintf(text, size, "until %.3f s from now", story_seconds_until(story, slot->until_us));
     if (slot->reason == EXPLAIN_LATE && slot->finish_us != UINT64_MAX)

@@ -2,7 +2,9 @@
 /* CHANGE in whole dialogues: another priority and deadline for open jobs, before and after a restart of the
  * coordinator. */
 #include "bounds.h"
+#include "jobs.h"
 #include "party.h"
+#include "random_message.h"
 
 static const uint8_t built_in[SHA256_BYTES];
 
@@ -283,6 +285,42 @@ static void it_asks_others_back(void **state)
     party_leave(&client);
 }
 
+/* Whatever a SUBMIT may hold: all but the two is kept to the byte. */
+static void the_rest_is_kept(void **state)
+{
+    (void)state;
+    struct random_message random = { .array_max = 3 };
+    struct jobs *jobs = jobs_new(1000);
+    struct decoder *decoder = decoder_new();
+    const struct message *received;
+    struct why why;
+    size_t kept = 0, size;
+    uint8_t *body, *spec;
+    for (uint64_t seed = 1; seed <= 300; seed++) {
+        struct record *job;
+        rng_init(&random.rng, seed);
+        arena_init(&random.arena, 64 << 20);
+        struct message *sent = random_message(&random, MESSAGE_SUBMIT);
+        sent->submit.format = "synthetic";
+        assert_int_equal(message_encode(sent, &body, &size), ERR_OK);
+        assert_int_equal(decoder_decode(decoder, body, size, &received, &why), ERR_OK);
+        const struct message_submit *submit = &received->submit;
+        if (jobs_add(jobs, seed, submit, 1, &job, &why) == ERR_OK) {
+            assert_int_equal(
+                jobs_changed_spec(jobs, job, submit->priority, submit->deadline_us, &spec, &size), ERR_OK);
+            assert_int_equal(size, job->spec_size);
+            assert_memory_equal(spec, job->spec, size);
+            free(spec);
+            kept++;
+        }
+        free(body);
+        arena_fini(&random.arena);
+    }
+    assert_true(kept > 50);
+    decoder_free(&decoder);
+    jobs_free(&jobs);
+}
+
 #define WITH_HOUSE(test) cmocka_unit_test_setup_teardown(test, party_set_up, party_tear_down)
 
 int main(void)
@@ -296,6 +334,7 @@ int main(void)
         WITH_HOUSE(the_forecast_follows),
         WITH_HOUSE(a_raised_job_goes_first),
         WITH_HOUSE(it_asks_others_back),
+        cmocka_unit_test(the_rest_is_kept),
     };
     return cmocka_run_group_tests_name("change", tests, NULL, NULL);
 }

@@ -266,6 +266,10 @@ static void why_a_worker_is_idle(void **state)
     assert_string_equal(text(doc, "/slots/0/jobs/1/reason"), "loading");
     assert_int_equal(number(doc, "/slots/0/jobs_more"), 0);
     yyjson_doc_free(doc);
+    doc = show("worker-explain", "all");
+    assert_int_equal(yyjson_arr_size(yyjson_doc_get_root(doc)), 1);
+    assert_string_equal(text(doc, "/0/slots/0/jobs/0/reason"), "required");
+    yyjson_doc_free(doc);
     roster_dismiss(view.roster, worker, ROSTER_LOST, view.wall_us);
     doc = show("worker-explain", "w");
     assert_string_equal(text(doc, "/state"), "lost");

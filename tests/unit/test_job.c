@@ -108,7 +108,8 @@ static void samples_are_in_one_state_each(void **state)
                     assert_int_not_equal(states[i], READY); /* from the front */
                 for (uint64_t i = first; i < first + count; i++)
                     states[i] = LEASED;
-            } else if (rng_below(&rng, 3) == 0 && job_suspect_take(job, 1, 1, most, &suspect)) {
+            } else if (rng_below(&rng, 3) == 0 &&
+                       job_suspect_take(job, 1, &(struct able){ 1, { 1 } }, most, &suspect)) {
                 assert_true(suspect.count <= most);
                 for (uint64_t i = suspect.first; i < suspect.first + suspect.count; i++)
                     states[i] = LEASED;
@@ -126,17 +127,20 @@ static void suspects_go_to_those_they_have_not_failed_on(void **state)
     (void)state;
     struct job *job = make(100);
     struct suspect suspect;
+    const struct able three = { 3, { 1, 2, 3 } };
     struct blame blame = { .suspected = true, .failures = 1, .slots_count = 1, .slots = { 1 } };
     job_suspect(job, 10, 8, &blame);
     job_suspect(job, 30, 8, &(struct blame){ .suspected = true });
-    assert_true(job_suspect_take(job, 1, 3, 100, &suspect)); /* slot 1 failed the first: it gets the other */
+    assert_true(
+        job_suspect_take(job, 1, &three, 100, &suspect)); /* slot 1 failed the first: it gets the other */
     assert_int_equal(suspect.first, 30);
-    assert_false(job_suspect_take(job, 1, 3, 100, &suspect));
-    assert_true(job_suspect_take(job, 2, 3, 5, &suspect)); /* no more than fits */
+    assert_false(job_suspect_take(job, 1, &three, 100, &suspect));
+    assert_true(job_suspect_take(job, 2, &three, 5, &suspect)); /* no more than fits */
     assert_int_equal(suspect.first, 10);
     assert_int_equal(suspect.count, 5);
     assert_int_equal(suspect.blame.slots[0], 1);
-    assert_true(job_suspect_take(job, 1, 1, 100, &suspect)); /* it is all that are left: again */
+    assert_true(job_suspect_take(job, 1, &(struct able){ 1, { 1 } }, 100,
+                                 &suspect)); /* it is all that are left: again */
     assert_int_equal(suspect.first, 15);
     assert_int_equal(suspect.count, 3);
     assert_int_equal(job->suspects_count, 0);

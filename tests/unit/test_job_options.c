@@ -80,6 +80,11 @@ static void test_wishes_that_make_no_sense(void **state)
     const char *const shares[] = { "200%", "-1%", "5", "%", "", "nan%", "5%%", "1e9%" };
     for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++)
         assert_refused(OPTIONS(UINT64_MAX, .verify = shares[i]), "--verify");
+    assert_refused(OPTIONS(UINT64_MAX, .verify = "5"), "such as 5%");
+    assert_refused(OPTIONS(UINT64_MAX, .priority = "999999999999"), "out of range");
+    assert_refused(OPTIONS(UINT64_MAX, .priority = "high"), "whole number");
+    assert_refused(OPTIONS(UINT64_MAX, .name = ""), "--name");
+    assert_refused(OPTIONS(UINT64_MAX, .name = "a\nb"), "--name");
     const char *const params[] = { "colour=red",        "precisions",       "",
                                    "accuracy_min=",     "accuracy_min=0",   "accuracy_min=97",
                                    "accuracy_min=0.9x", "accuracy_min=nan", "accuracy_min=-1" };

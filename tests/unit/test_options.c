@@ -137,10 +137,17 @@ static void test_counts(void **state)
         const char *line;
         uint64_t count;
     } good[] = {
-        { "--batch 0", 0 },           { "--batch 1_000_000", 1000000 },
-        { "--batch 10k", 10000 },     { "--batch 2M", 2000000 },
-        { "--batch 3G", 3000000000 }, { "--batch 18446744073709551615", UINT64_MAX },
+        { "--batch 0", 0 },
+        { "--batch 1_000_000", 1000000 },
+        { "--batch 10k", 10000 },
+        { "--batch 2M", 2000000 },
+        { "--batch 3G", 3000000000 },
+        { "--batch 18446744073709551615", UINT64_MAX },
         { "--batch 007", 7 },
+        { "--batch 1T", 1000000000000 },
+        { "--batch 1e12", 1000000000000 },
+        { "--batch 3e+2", 300 },
+        { "--batch 0e0", 0 },
     };
     const char *const bad[] = { "-1",
                                 "+1",
@@ -153,7 +160,13 @@ static void test_counts(void **state)
                                 "1K",
                                 "1 ",
                                 "0x10",
-                                "1e3",
+                                "1e",
+                                "e3",
+                                "1e-3",
+                                "1e3k",
+                                "1e20",
+                                "1e999",
+                                "1.5e3",
                                 "18446744073709551616",
                                 "18446744073709551615k" };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {

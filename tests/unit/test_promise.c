@@ -48,9 +48,9 @@ static void test_sentences(void **state)
                     "20") ",\"done_at\":\"2023-11-14T22:20:00.800Z\",\"fits\":false}}",
                 "no: earliest 22:20:00.8, the deadline is 22:20:00.3");
     assert_says("{\"forecast\":null,\"waiting\":\"no slot can take it: 1 draining\"}",
-                "none: no slot can take it: 1 draining");
+                "no forecast: no slot can take it: 1 draining");
     assert_says("{\"forecast\":null,\"slots\":[{\"takes_part\":false}]}",
-                "none: no slot that is here can run it now");
+                "no forecast: no slot that is here can run it now");
     assert_says("{\"deadline_at\":" AT("20") ",\"forecast\":null}",
                 "no forecast yet: no device that could run it has shown how fast it is");
     assert_says("{}", "no forecast yet: no device that could run it has shown how fast it is");
@@ -75,8 +75,12 @@ static void test_lines(void **state)
     assert_lines("{\"deadline_at\":null,\"deadline_met\":null,\"forecast\":null}", "");
     assert_lines("{\"deadline_at\":" AT("12") ",\"deadline_met\":true,\"forecast\":null}",
                  "deadline    22:12:00, met\n");
-    assert_lines("{\"deadline_at\":" AT("12") ",\"deadline_met\":false,\"forecast\":null}",
+    assert_lines("{\"state\":\"done\",\"deadline_at\":" AT("12") ",\"deadline_met\":false,\"forecast\":null}",
                  "deadline    22:12:00, missed\n");
+    assert_lines(
+        "{\"state\":\"running\",\"deadline_at\":" AT("12") ",\"deadline_met\":false," FORECAST(
+            "14", "15", "15", "false", "0", "null") "}",
+        "deadline    22:12:00, missed\nforecast    no: earliest 22:15:00, the deadline is 22:12:00\n");
     assert_lines("{\"state\":\"cancelled\",\"finished_at\":" AT("13") ",\"deadline_at\":" AT(
                      "14") ",\"deadline_met\":null,\"forecast\":null}",
                  "deadline    22:14:00\n");

@@ -188,14 +188,14 @@ static void levels_share_8_4_2_1(void **state)
     (void)state;
     struct queues queues;
     queues_init(&queues);
-    const double past_us[] = { 0, 50e6, 500e6, 5000e6 }; /* on one slot: levels 0 to 3 */
+    const double past_us[] = { 0, 50e6, 500e6, 5000e6 }; /* on one slot: levels 1 to 4 */
     struct job *jobs[4];
     double used[4] = { 0 };
     for (int i = 0; i < 4; i++) {
         jobs[i] = make((uint64_t)i + 1, 0, 0, 0, 0);
         queue_charge(&queues, jobs[i], past_us[i], 1, 0);
         queue_touch(&queues, jobs[i], 0);
-        assert_int_equal(jobs[i]->level, i);
+        assert_int_equal(jobs[i]->level, i + 1);
     }
     for (int i = 0; i < 1500; i++) {
         uint64_t first = first_of(&queues, 0);
@@ -205,13 +205,13 @@ static void levels_share_8_4_2_1(void **state)
     for (int i = 0; i < 4; i++) {
         double wanted = 150000 * (double)(8 >> i) / 15;
         assert_true(used[i] > wanted - 200 && used[i] < wanted + 200);
-        assert_int_equal(jobs[i]->level, i);
+        assert_int_equal(jobs[i]->level, i + 1);
     }
     /* the same time on ten slots is a tenth for each: it stays where short jobs are */
     struct job *wide = make(9, 0, 0, 1, 0);
     queue_touch(&queues, wide, 0);
     queue_charge(&queues, wide, 50e6, 10, 0);
-    assert_int_equal(wide->level, 0);
+    assert_int_equal(wide->level, 1);
     queue_leave(&queues, wide);
     job_free(&wide);
     for (int i = 0; i < 4; i++) {
@@ -268,7 +268,15 @@ static void book_enter(struct book *book, uint32_t at, uint64_t now)
         if (same && (least < 0 || us < least))
             least = us;
     }
-    double floor_us = book->floor_us * book->weight[job->tenant];
+    double claim_us = -1; /* the least of those who wait for the same slots */
+    for (uint32_t i = 0; i < JOBS; i++) {
+        const struct job *other = book->jobs[i];
+        double us = book->inside[i] ? book->tenant_us[other->tenant] / book->weight[other->tenant] : 0;
+        if (book->inside[i] && other->pool == job->pool && other->tenant != job->tenant &&
+            (claim_us < 0 || us < claim_us))
+            claim_us = us;
+    }
+    double floor_us = (claim_us < 0 ? book->floor_us : claim_us) * book->weight[job->tenant];
     if (tenant_was_idle && book->tenant_us[job->tenant] < floor_us)
         book->tenant_us[job->tenant] = floor_us;
     if (queue_was_empty)
@@ -280,7 +288,7 @@ static void book_enter(struct book *book, uint32_t at, uint64_t now)
 
 static void book_charge(struct book *book, uint32_t at, double us, uint64_t slots, uint64_t now)
 {
-    static const double limits[] = { 10e6, 100e6, 1000e6 }, weights[] = { 8, 4, 2, 1 };
+    static const double limits[] = { 10e6, 100e6, 1000e6 }, weights[] = { 1, 8, 4, 2, 1 };
     const struct job *job = book->jobs[at];
     double before = book->tenant_us[job->tenant] / book->weight[job->tenant];
     book->floor_us = before > book->floor_us ? before : book->floor_us;
@@ -291,7 +299,7 @@ static void book_charge(struct book *book, uint32_t at, double us, uint64_t slot
         queue->served_us = now;
         queue->level_us[book->level[at]] += us / weights[book->level[at]];
     }
-    uint32_t level = 0;
+    uint32_t level = job->deadline_us ? 0 : 1;
     for (uint32_t i = 0; i < 3 && !job->deadline_us; i++)
         level += book->used_us[at] / (double)slots > limits[i];
     if (level == book->level[at])
@@ -328,6 +336,8 @@ static int by_turn(const void *a, const void *b)
         return order ? order : m->priority > n->priority ? -1 : 1;
     }
     if (sorting->level[x] != sorting->level[y]) {
+        if (sorting->level[x] == 0 || sorting->level[y] == 0)
+            return sorting->level[x] == 0 ? -1 : 1;
         order = compare_doubles(m->level_us[sorting->level[x]], m->level_us[sorting->level[y]]);
         return order ? order : sorting->level[x] < sorting->level[y] ? -1 : 1;
     }
@@ -360,6 +370,7 @@ static void draw_jobs(struct rng *rng, struct book *book, struct queues *queues)
         book->jobs[i] =
             make(i + 1, (int32_t)rng_below(rng, 2), (uint32_t)rng_below(rng, TENANTS),
                  (uint32_t)rng_below(rng, POOLS), rng_below(rng, 4) ? 0 : 1 + rng_below(rng, 1000));
+        book->level[i] = book->jobs[i]->level;
         set_work(queues, book->jobs[i], false, 0);
     }
 }

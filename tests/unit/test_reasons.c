@@ -176,6 +176,25 @@ static void test_workers(void **state)
     free(text);
 }
 
+static void test_workers_that_are_alike(void **state)
+{
+    (void)state;
+    struct reasons_style all = style;
+    const char *json = "[{\"name\":\"a\",\"state\":\"up\",\"slots\":[]},{\"name\":\"b\",\"state\":\"lost\"},"
+                       "{\"name\":\"c\",\"state\":\"up\",\"slots\":[]}]";
+    char *text = print(json, reasons_workers, &style);
+    assert_has(text, "a, c, each: it is connected\nit has no slots");
+    assert_has(text, "b: it is not connected");
+    free(text);
+    all.all = true;
+    text = print(json, reasons_workers, &all);
+    assert_has(text, "\nc: it is connected\n");
+    free(text);
+    text = print("[]", reasons_workers, &style);
+    assert_string_equal(text, "No worker is here.\n");
+    free(text);
+}
+
 static void test_a_dry_run(void **state)
 {
     (void)state;
@@ -198,6 +217,7 @@ int main(void)
         cmocka_unit_test(test_a_running_job),
         cmocka_unit_test(test_a_job_that_is_over),
         cmocka_unit_test(test_workers),
+        cmocka_unit_test(test_workers_that_are_alike),
         cmocka_unit_test(test_a_dry_run),
     };
     return cmocka_run_group_tests(tests, use_utc, NULL);

@@ -185,7 +185,7 @@ static void test_a_job_is_explained(void **state)
     end_story(&story);
     struct replay_options options = { .path = path_of("a"), .explain = 5, .at_seconds = -1 };
     assert_int_equal(report(options, text, sizeof text, &why), ERR_OK);
-    says(text, "300 samples of model 0");
+    says(text, "300 samples of model number 0");
     says(text, "lines; --all shows them");
     says(text, "The end was held by worker 0 slot 0");
     options.all = true;

@@ -823,7 +823,7 @@ static void check_models(const struct agent *agent)
     for (uint32_t i = 0; i < agent->jobs_count; i++) {
         ENSURE(i == 0 || agent->jobs[i - 1].job < agent->jobs[i].job);
         for (uint32_t model = 0; model < MODELS_MAX; model++)
-            jobs[model] += agent->jobs[i].uses >> model & 1;
+            jobs[model] += (uint32_t)(agent->jobs[i].uses >> model & 1);
         for (uint32_t slot = 0; slot < agent->config.slots_count; slot++)
             ENSURE(agent->jobs[i].uses >> agent->jobs[i].on[slot] & 1);
     }
