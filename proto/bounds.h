@@ -36,8 +36,8 @@ enum {
     FIGURES_MAX = 32, /* of one device */
     FORMATS_MAX = 16, /* of one slot */
     PRECISIONS_MAX = 16,
-    VARIANTS_MAX = 8, /* files of one model */
-    COSTS_MAX = 65536,    /* samples of a job that has a cost for each */
+    VARIANTS_MAX = 8,  /* files of one model */
+    COSTS_MAX = 65536, /* samples of a job that has a cost for each */
     BATCH_SIZES_MAX = 64,
     MODELS_LOADED_MAX = 256, /* named in a HELLO */
     INPUTS_MAX = 16,         /* tensors of a model, in and out */

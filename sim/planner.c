@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double batches_per_second = 250000; /* simulated; for the refusal alone */
+static const double batches_per_second = 250000; /* simulated; for the refusal and the estimate */
 static const double heartbeats_max = 4e6;        /* in one run: a large fleet's are further apart */
 static const double blind_batches = 200000, blind_workers = 512;
 

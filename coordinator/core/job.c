@@ -265,8 +265,9 @@ void job_check_push(struct job *job, const struct check *check)
 {
     if (job->checks_count == job->checks_capacity) {
         job->checks_capacity = job->checks_capacity ? 2 * job->checks_capacity : 8;
-        job->checks = realloc(job->checks, job->checks_capacity * sizeof *job->checks);
-        ENSURE(job->checks);
+        struct check *grown = realloc(job->checks, job->checks_capacity * sizeof *grown);
+        ENSURE(grown);
+        job->checks = grown;
     }
     job->checks[job->checks_count++] = *check;
 }

@@ -68,8 +68,9 @@ static struct queue *queue_of(struct queues *queues, const struct job *job)
     }
     if (queues->count == queues->capacity) {
         queues->capacity = queues->capacity ? 2 * queues->capacity : 16;
-        queues->at = realloc(queues->at, queues->capacity * sizeof(struct queue *));
-        ENSURE(queues->at);
+        struct queue **grown = realloc(queues->at, queues->capacity * sizeof(struct queue *));
+        ENSURE(grown);
+        queues->at = grown;
     }
     memmove(&queues->at[low + 1], &queues->at[low], (queues->count - low) * sizeof(struct queue *));
     queues->count++;

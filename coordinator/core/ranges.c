@@ -45,16 +45,18 @@ static void reserve(struct ranges_block *block, uint32_t count)
     block->capacity = block->capacity ? block->capacity : BLOCK_FIRST;
     while (block->capacity < count)
         block->capacity *= 2;
-    block->at = realloc(block->at, block->capacity * sizeof *block->at);
-    ENSURE(block->at);
+    void *grown = realloc(block->at, block->capacity * sizeof *block->at);
+    ENSURE(grown);
+    block->at = grown;
 }
 
 static void block_add(struct ranges *ranges, uint32_t index)
 {
     if (ranges->blocks_count == ranges->blocks_capacity) {
         ranges->blocks_capacity = ranges->blocks_capacity ? 2 * ranges->blocks_capacity : 1;
-        ranges->blocks = realloc(ranges->blocks, ranges->blocks_capacity * sizeof *ranges->blocks);
-        ENSURE(ranges->blocks);
+        void *grown = realloc(ranges->blocks, ranges->blocks_capacity * sizeof *ranges->blocks);
+        ENSURE(grown);
+        ranges->blocks = grown;
     }
     struct ranges_block *block = &ranges->blocks[index];
     memmove(block + 1, block, (ranges->blocks_count - index) * sizeof *block);

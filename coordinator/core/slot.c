@@ -122,9 +122,11 @@ struct member *slot_member_add(struct slot *slot, uint32_t pool, struct slot_mod
 {
     uint32_t at = member_index(slot, pool);
     struct member **members = realloc(slot->members, (slot->members_count + 1) * sizeof *members);
-    struct member *member = members ? calloc(1, sizeof *member) : NULL;
-    slot->members = members ? members : slot->members;
-    if (!member || !model)
+    if (!members)
+        return NULL;
+    slot->members = members;
+    struct member *member = calloc(1, sizeof *member);
+    if (!member)
         return NULL;
     *member = (struct member){ .pool = pool, .model = model };
     member->fill.id = slot->id;
@@ -290,8 +292,9 @@ struct lease *slot_lease_push(struct slot *slot, const struct lease *lease)
     if (slot->leases_count == slot->leases_capacity) {
         slot->leases_capacity =
             slot->window.most < 2 * slot->leases_capacity ? slot->window.most : 2 * slot->leases_capacity;
-        slot->leases = realloc(slot->leases, slot->leases_capacity * sizeof *slot->leases);
-        ENSURE(slot->leases);
+        struct lease *grown = realloc(slot->leases, slot->leases_capacity * sizeof *grown);
+        ENSURE(grown);
+        slot->leases = grown;
     }
     slot->leases[slot->leases_count] = *lease;
     return &slot->leases[slot->leases_count++];
