@@ -424,6 +424,7 @@ void checker_term(struct checker *checker)
     for (uint32_t j = 0; j < checker->world->config->jobs_count; j++) {
         ranges_fini(&checker->jobs[j].claimed);
         ranges_init(&checker->jobs[j].claimed);
+        checker->jobs[j].hedged = 0; /* the budget is one of a coordinator's life */
     }
 }
 
