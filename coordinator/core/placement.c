@@ -27,7 +27,7 @@ static bool other_class_has_it(const struct sched *sched, const struct job *job,
     for (uint32_t i = 0; i < sched->slots_count; i++) {
         const struct slot *slot = sched->slots[i];
         const struct member *member = slot->info.class != class ? slot_member(slot, job->pool) : NULL;
-        if (member && slot_serves(slot) && state_has_or_will(sched, member->model))
+        if (member && member->admitted && slot_serves(slot) && state_has_or_will(sched, member->model))
             return true;
     }
     return false;
