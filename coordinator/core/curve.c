@@ -159,6 +159,4 @@ double curve_time_us(const struct curve *curve, double b)
     return curve->scale * (curve->alpha_us + curve->beta_us * b);
 }
 
-double curve_rate(const struct curve *curve, double b) { return b / curve_time_us(curve, b); }
-
 bool curve_known(const struct curve *curve) { return curve->prior || curve->batches > 0; }

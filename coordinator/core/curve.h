@@ -35,7 +35,6 @@ void curve_observe(struct curve *curve, double b, double t_us);
 void curve_suggest(struct curve *curve, double alpha_us, double beta_us);
 
 double curve_time_us(const struct curve *curve, double b);
-double curve_rate(const struct curve *curve, double b); /* samples per microsecond in batches of b */
-bool curve_known(const struct curve *curve);            /* has a prior or at least one observation */
+bool curve_known(const struct curve *curve); /* has a prior or at least one observation */
 
 #endif

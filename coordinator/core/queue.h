@@ -2,14 +2,16 @@
 /* queue - whose turn is it? Which job a slot with room should serve. Pure, private.
  *
  * Jobs with something to lease stand in queues, one per (priority, tenant, pool): the jobs of a queue differ
- * only in age, so that a slot that one of them cannot use need not look at the others.
+ * only in age, so that a slot that one of them cannot use need not look at the others. In this order:
  *
- *      priorities, strict, with ageing     a queue that got nothing for AGE_US counts as one higher, and so
- * on tenants, weighted fair            the one with the least device time per weight (start-time fair
- *                                          queueing, Goyal et al. 1996: who comes back does not bring old
- * claims) deadlines, earliest first levels by attained service      a job sinks as it takes device time;
- * levels share 8 : 4 : 2 : 1, so that short jobs pass long ones and none starves (discretised least attained
- * service, Gu et al., Tiresias, NSDI 2019) in order of submission
+ *      priorities    strict, with ageing: a queue that got nothing for AGE_US counts as one higher
+ *      tenants       the least device time per weight first (start-time fair queueing, Goyal et al. 1996):
+ *                    who comes back starts where those are who wait for the same slots
+ *      deadlines     the earliest first
+ *      levels        a job sinks as it takes device time; levels share 8 : 4 : 2 : 1, so that short jobs
+ *                    pass long ones and none starves (discretised least attained service, Gu et al.,
+ *                    Tiresias, NSDI 2019)
+ *      submission    in its order
  *
  * Device time is normalised: a microsecond of any slot counts alike, expected when leased and corrected when
  * the result says what it took. */
@@ -46,7 +48,8 @@ struct queues {
     struct queue *
         *at; /* ascending by (priority descending, tenant, pool); never removed while a job may come */
     uint64_t waiting; /* jobs in all of them */
-    double floor_us;  /* device time per weight of the tenant served last: who comes back starts here */
+    double floor_us;  /* most device time per weight of a tenant when it was served: who comes back while
+                       * nobody waits for the same slots starts here */
 };
 
 void queues_init(struct queues *queues);

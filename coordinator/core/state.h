@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-/* state - the scheduler's tables, shared by its three files: sched (events), dispatch (decisions), look
- * (views). Pure, private.
+/* state - the scheduler's tables, shared by its files: sched (events), dispatch, chunk and endgame
+ * (decisions), pool, placement and trust (who may), look, forecast and explain (views). Pure, private.
  *
- *      workers[] --> slots[] --> members[] --(while it could serve)--> pools[].fill    which slots could run
- * the model, by start jobs[] (by id), open (by priority)                        settles[]            claimed
- * results on their way to the disk asking: slots with room to be looked at now               sitting: looked
- * at, nothing for them expiry: per slot, its oldest lease                        outbox: actions not yet
- * handed out                       */
+ *      workers[] --> slots[] --> members[] --(while it could serve)--> pools[].fill
+ *      jobs[]     by id; `open` lists those that are not over
+ *      queues     the jobs that have something to lease
+ *      settles[]  claimed results on their way to the disk
+ *      asking     slots with room, to be looked at now
+ *      sitting    those that were looked at: nothing for them
+ *      expiry     per slot, its oldest lease
+ *      outbox     actions that were not handed out yet */
 #ifndef STATE_H
 #define STATE_H
 
