@@ -257,8 +257,6 @@ bool job_suspect_take(struct job *job, uint32_t slot, const struct able *able, u
     return false;
 }
 
-static const uint32_t CHECKS_LOOKED_AT = 64;
-
 /* ---- checks of answers on another class of device ---- */
 
 void job_check_push(struct job *job, const struct check *check)
@@ -293,7 +291,7 @@ void job_check_choose(struct job *job, uint64_t first, uint64_t count, uint32_t 
 
 bool job_check_take(struct job *job, uint32_t class, uint32_t most, struct check *check)
 {
-    for (uint32_t i = 0; i < job->checks_count && i < CHECKS_LOOKED_AT; i++) {
+    for (uint32_t i = 0; i < job->checks_count && i < JOB_CHECKS_SEEN; i++) {
         struct check *at = &job->checks[i];
         if (at->class == class)
             continue;

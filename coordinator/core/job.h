@@ -32,6 +32,8 @@ struct check {
     uint32_t count, class;
 };
 
+enum { JOB_CHECKS_SEEN = 64 }; /* of those that wait, so many are looked at */
+
 struct queue;
 
 struct job {

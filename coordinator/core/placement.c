@@ -36,7 +36,7 @@ static bool other_class_has_it(const struct sched *sched, const struct job *job,
 /* Answers wait to be checked, and nobody could but slots of this class. */
 static bool needed_for_check(const struct sched *sched, const struct slot_model *model, const struct job *job)
 {
-    for (uint32_t i = 0; i < job->checks_count && i < 64; i++)
+    for (uint32_t i = 0; i < job->checks_count && i < JOB_CHECKS_SEEN; i++)
         if (job->checks[i].class != model->slot->info.class)
             return !other_class_has_it(sched, job, job->checks[i].class);
     return false;
