@@ -27,47 +27,37 @@ static bool parse(const struct option_usage *usage, struct ask *ask, int argc, c
     return tool_parse(usage, rows, argc, argv, ask->words, WORDS_MAX, &ask->words_count, code);
 }
 
-static void show(yyjson_val *root, const struct ask *ask, bool first, explain_one *explain)
+struct telling {
+    const struct ask *ask;
+    explain_one *explain;
+};
+
+static void show(void *context, yyjson_val *root, bool first)
 {
-    struct reasons_style style = { clock_wall_us(), ask->all, tool_styled(stdout), "--all" };
+    const struct telling *telling = context;
+    struct reasons_style style = { clock_wall_us(), telling->ask->all, tool_styled(stdout), "--all" };
     size_t index, count;
     yyjson_val *item;
-    if (yyjson_is_arr(root) && explain == reasons_worker) {
+    if (yyjson_is_arr(root) && telling->explain == reasons_worker) {
         fputs(first ? "" : "\n", stdout);
         reasons_workers(root, stdout, &style);
         return;
     }
     if (!yyjson_is_arr(root)) {
         fputs(first ? "" : "\n", stdout);
-        explain(root, stdout, &style);
+        telling->explain(root, stdout, &style);
     }
     yyjson_arr_foreach(root, index, count, item)
     {
         fputs(first && index == 0 ? "" : "\n", stdout);
-        explain(item, stdout, &style);
+        telling->explain(item, stdout, &style);
     }
 }
 
 static int explain_words(const struct ask *ask, const char *what, explain_one *explain)
 {
-    int code = 0;
-    yyjson_mut_doc *all = NULL;
-    motley *connection = tool_connect(&ask->link, &code);
-    for (size_t i = 0; connection && code == 0 && i < ask->words_count; i++) {
-        yyjson_doc *doc = tool_view(connection, what, ask->words[i], &code);
-        if (doc && ask->link.json && ask->words_count > 1)
-            tool_gather(&all, doc);
-        else if (doc && ask->link.json)
-            tool_print_json(doc);
-        else if (doc)
-            show(yyjson_doc_get_root(doc), ask, i == 0, explain);
-        yyjson_doc_free(doc);
-    }
-    if (all && code == 0)
-        tool_print_gathered(&all);
-    yyjson_mut_doc_free(all);
-    motley_close(&connection);
-    return code;
+    struct telling telling = { ask, explain };
+    return tool_show_views(&ask->link, what, ask->words, ask->words_count, show, &telling);
 }
 
 int command_job_explain(int argc, char **argv)

@@ -41,43 +41,27 @@ static void show_status(yyjson_val *job, FILE *stream)
     promise_print(job, clock_wall_us(), stream);
 }
 
-static void show(yyjson_val *root, show_one *one)
+static void show(void *context, yyjson_val *root, bool first)
 {
+    show_one *const *one = context;
     size_t index, count;
     yyjson_val *job;
-    if (!yyjson_is_arr(root) || one == show_list) {
-        one(root, stdout);
+    (void)first;
+    if (!yyjson_is_arr(root) || *one == show_list) {
+        (*one)(root, stdout);
         return;
     }
     yyjson_arr_foreach(root, index, count, job)
     {
         if (index > 0)
             putchar('\n');
-        one(job, stdout);
+        (*one)(job, stdout);
     }
 }
 
-/* A view of each selection, printed. */
 static int show_words(const struct ask *ask, const char *what, show_one *one)
 {
-    int code = 0;
-    yyjson_mut_doc *all = NULL;
-    motley *connection = tool_connect(&ask->link, &code);
-    for (size_t i = 0; connection && code == 0 && i < ask->words_count; i++) {
-        yyjson_doc *doc = tool_view(connection, what, ask->words[i], &code);
-        if (doc && ask->link.json && ask->words_count > 1)
-            tool_gather(&all, doc);
-        else if (doc && ask->link.json)
-            tool_print_json(doc);
-        else if (doc)
-            show(yyjson_doc_get_root(doc), one);
-        yyjson_doc_free(doc);
-    }
-    if (all && code == 0)
-        tool_print_gathered(&all);
-    yyjson_mut_doc_free(all);
-    motley_close(&connection);
-    return code;
+    return tool_show_views(&ask->link, what, ask->words, ask->words_count, show, &one);
 }
 
 /* Options of all job commands; timed and writing ones have one more. `last` is meant when no job is named. */

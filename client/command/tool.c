@@ -97,6 +97,29 @@ void tool_print_gathered(yyjson_mut_doc **all)
     *all = NULL;
 }
 
+int tool_show_views(const struct tool_link *link, const char *what, const char *const *words,
+                    size_t words_count, tool_show *show, void *context)
+{
+    int code = 0;
+    yyjson_mut_doc *all = NULL;
+    motley *connection = tool_connect(link, &code);
+    for (size_t i = 0; connection && code == 0 && i < words_count; i++) {
+        yyjson_doc *doc = tool_view(connection, what, words[i], &code);
+        if (doc && link->json && words_count > 1)
+            tool_gather(&all, doc);
+        else if (doc && link->json)
+            tool_print_json(doc);
+        else if (doc)
+            show(context, yyjson_doc_get_root(doc), i == 0);
+        yyjson_doc_free(doc);
+    }
+    if (all && code == 0)
+        tool_print_gathered(&all);
+    yyjson_mut_doc_free(all);
+    motley_close(&connection);
+    return code;
+}
+
 bool tool_styled(FILE *stream)
 {
     const char *plain = getenv("NO_COLOR"), *term = getenv("TERM");

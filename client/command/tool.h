@@ -55,6 +55,12 @@ void tool_print_mut(const yyjson_mut_doc *doc);
 void tool_gather(yyjson_mut_doc **all, yyjson_doc *doc);
 void tool_print_gathered(yyjson_mut_doc **all);
 
+/* A view of each word, printed: as JSON (one array for several), or by show, which is told whether it is the
+ * first. The exit code. */
+typedef void tool_show(void *context, yyjson_val *root, bool first);
+int tool_show_views(const struct tool_link *link, const char *what, const char *const *words,
+                    size_t words_count, tool_show *show, void *context);
+
 /* Is the stream a terminal that may be coloured (NO_COLOR is unset)? Is it one at all? */
 bool tool_styled(FILE *stream);
 
