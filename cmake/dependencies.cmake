@@ -22,6 +22,7 @@ pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3>=3.35)
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(HWLOC REQUIRED IMPORTED_TARGET hwloc)
 pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
+pkg_check_modules(SECCOMP IMPORTED_TARGET libseccomp)   # without it: slot processes are not filtered
 pkg_check_modules(CMOCKA IMPORTED_TARGET cmocka)
 
 # yyjson's package files name /usr, so it is found by its files and not by pkg-config.

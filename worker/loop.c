@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "ensure.h"
+#include "isolated.h"
 #include "log.h"
 
 #include <poll.h>
@@ -45,7 +46,10 @@ static enum err start_executor(struct loop *loop, uint32_t slot, struct why *why
         .joined_us = loop->started_us,
         .seed = seed_of(loop->config.hello) + slot,
     };
-    return executor_new(from->ops, &config, &loop->executors[slot], why);
+    if (!loop->config.isolate)
+        return executor_new(from->ops, &config, &loop->executors[slot], why);
+    config.inner = from->ops;
+    return executor_new(&isolated_ops, &config, &loop->executors[slot], why);
 }
 
 /* Wait for the slot's runtime to open. An executor's first event says how that went. */

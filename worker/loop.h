@@ -16,6 +16,8 @@
 #include "fleet.h"
 #include "hello.h"
 
+#include <stdbool.h>
+
 struct loop_config {
     const char *url; /* of the coordinator */
     const char *state_dir;
@@ -24,6 +26,7 @@ struct loop_config {
     const struct fleet_worker *member; /* emulated, else NULL */
     uint64_t credit_bytes;             /* of fetched inputs, 0 = default */
     uint64_t cache_bytes_max;          /* of models on disk, 0 = default */
+    bool isolate;                      /* each slot's runtime in a process of its own, see isolated.h */
 };
 
 struct loop;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "blend.h"
 #include "check_model.h"
 #include "clock.h"
 #include "file.h"
@@ -8,6 +9,8 @@
 #include "loop.h"
 #include "options.h"
 #include "probe.h"
+#include "sandbox.h"
+#include "slot_process.h"
 
 #include <limits.h>
 #include <poll.h>
@@ -23,7 +26,7 @@ struct settings {
     const char *coordinator, *name, *fleet, *member, *state_dir, *root, *check_model, *log_level;
     struct option_list labels;
     uint64_t threads;
-    bool dry_run, json, supervised, version;
+    bool dry_run, json, supervised, isolate, version;
 };
 
 static const struct option_usage USAGE = {
@@ -54,6 +57,8 @@ static enum err parse(struct settings *settings, int argc, char **argv, bool *he
           "where models are cached (default: $MOTLEY_STATE_DIR)" },
         { "supervised", 0, OPTION_FLAG, &settings->supervised, NULL,
           "stop when the process that started this one ends" },
+        { "isolate", 0, OPTION_FLAG, &settings->isolate, NULL,
+          "run models in a sandboxed process per slot: one that crashes ends an attempt, not the worker" },
         { "dry-run", 0, OPTION_FLAG, &settings->dry_run, NULL,
           "print what this machine would advertise, and stop" },
         { "root", 0, OPTION_TEXT, &settings->root, "DIR",
@@ -215,7 +220,9 @@ static enum err serve(const struct settings *settings, const struct fleet *fleet
         .hello = hello,
         .fleet = emulated ? fleet : NULL,
         .member = emulated ? member : NULL,
+        .isolate = settings->isolate,
     };
+    sandbox_no_new_privileges();
     err = loop_new(&config, &loop, why);
     if (err == ERR_OK)
         loop_run(loop, stop_fd);
@@ -266,8 +273,15 @@ static enum err run(struct settings *settings, struct why *why)
     return err;
 }
 
+static const struct runtime_ops *find_runtime(const char *name)
+{
+    return strcmp(name, blend_ops.name) == 0 ? &blend_ops : runtime_find(name);
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], SLOT_PROCESS_WORD) == 0)
+        return slot_process_main(argc, argv, find_runtime);
     struct settings settings = { 0 };
     struct why why = { "" };
     bool helped = false;

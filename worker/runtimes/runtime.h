@@ -58,6 +58,8 @@ struct batch_out {
     bool overrun; /* emulated: the real computation took longer than the curve */
 };
 
+struct runtime_ops;
+
 /* What a slot is opened with. */
 struct runtime_config {
     const char *device;        /* probe's device id: "cpu:0", "gpu:0" */
@@ -67,6 +69,7 @@ struct runtime_config {
     const struct fleet_worker *member;
     uint64_t joined_us; /* emulated: the monotonic time from which faults count */
     uint64_t seed;      /* of jitter */
+    const struct runtime_ops *inner; /* isolated only: what its process opens */
 };
 
 /* A curve measured at load, in microseconds; samples = 0: not measured. */
