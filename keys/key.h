@@ -13,6 +13,7 @@
 #include "err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum { KEY_BYTES = 32, KEY_TEXT_MAX = 41 /* 40 characters and the zero */ };

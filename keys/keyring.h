@@ -54,4 +54,8 @@ MUST_USE enum err keyring_drop(const char *state_dir, const uint8_t public_half[
 MUST_USE enum err keyring_tenant(const struct keyring_entry *entry, const char *asked,
                                  char chosen[KEYRING_TENANT_MAX], struct why *why);
 
+/* Does this key's holder see jobs of that tenant ("" = default)? NULL sees all, and so do ADMIN, and
+ * READ_ONLY without tenants. */
+bool keyring_sees(const struct keyring_entry *entry, const char *tenant);
+
 #endif

@@ -52,6 +52,9 @@ enum {
     WORKERS_MAX = 100000,
     JOBS_OPEN_MAX = 100000,
     CLIENTS_MAX = 10000,
+    WORKER_KEY_PEERS_MAX = 1000, /* connections of one key; an admin's are not bounded */
+    CLIENT_KEY_PEERS_MAX = 64,
+    TENANT_JOBS_OPEN_MAX = JOBS_OPEN_MAX / 2, /* of a tenant whose clients have keys of their own */
     MODEL_BYTES_MAX_GIB = 64,
 };
 

@@ -5,6 +5,7 @@
  *              HELLO            WELCOME sent
  *      NEW ------------> (loop) ------------> WORKER --BYE--> CLOSED
  *       '- CLIENT_HELLO -> (loop) ----------> CLIENT
+ *       '- JOIN: answered, and nothing more
  *
  * Both sides use it: the coordinator judges what a peer sends, a worker or a client judges what the
  * coordinator sends. */
@@ -22,6 +23,7 @@ enum dialogue_state {
     DIALOGUE_SERVING,         /* a worker's view after WELCOME */
     DIALOGUE_GREETING_CLIENT, /* a client's view: CLIENT_HELLO sent */
     DIALOGUE_ASKING,          /* a client's view after CLIENT_WELCOME */
+    DIALOGUE_JOINING,         /* the view of one who was invited: JOIN sent */
 };
 
 /* May a message of this type arrive in this state? */

@@ -49,6 +49,7 @@ enum message_type {
     MESSAGE_UNLOAD = 24,
     MESSAGE_PREFETCH = 25,
     MESSAGE_DRAINING = 26,
+    MESSAGE_PULSE = 27,
     /* client -> coordinator */
     MESSAGE_CLIENT_HELLO = 32,
     MESSAGE_SUBMIT = 33,
@@ -61,6 +62,9 @@ enum message_type {
     MESSAGE_DRAIN = 40,
     MESSAGE_INFER = 41,
     MESSAGE_CHANGE = 42,
+    MESSAGE_REMOVE = 43,
+    MESSAGE_RETRY = 44,
+    MESSAGE_JOIN = 45,
     /* coordinator -> client */
     MESSAGE_CLIENT_WELCOME = 48,
     MESSAGE_REPLY = 49,
@@ -136,7 +140,7 @@ struct message_attempt {
 struct message_hello {
     uint32_t protocol_min;
     uint32_t protocol_max;
-    const uint8_t *worker; /* UUID_BYTES: this worker process's identity, kept over reconnects */
+    const uint8_t *worker; /* UUID_BYTES: this worker's identity, kept over reconnects and restarts */
     const char *name;
     const char *host;
     const char *version;
@@ -150,6 +154,7 @@ struct message_hello {
     struct message_attempt *attempts;
     uint32_t attempts_count;
     bool draining; /* as the last DRAINING of this process's life said */
+    uint64_t life; /* of this process: random; 0 = of a version that kept its identity for one life */
 };
 
 /* Answer to WELCOME's proof_path: the nonce read from that file; empty if it could not be read (storage is
@@ -197,6 +202,7 @@ struct message_result {
         frames; /* payload frames of this result: one per output when OK, else 0; in order of the results */
     struct message_shape *shapes;
     uint32_t shapes_count; /* none, or one per frame */
+    bool again;            /* it may have been sent before, on another connection or in an earlier life */
 };
 
 struct message_results {
@@ -249,6 +255,7 @@ struct message_welcome {
     uint64_t session;
     uint32_t heartbeat_ms;
     const char *proof_path; /* read it and answer PROOF */
+    uint32_t silence_ms;    /* no word for so long: the connection is dead; 0 = nothing is promised */
 };
 
 /* What a row of an input or an output looks like. */
@@ -358,6 +365,11 @@ struct message_draining {
     bool on;
 };
 
+/* We hear you: answers a HEARTBEAT where nothing else was to be said. */
+struct message_pulse {
+    uint64_t sequence; /* the HEARTBEAT's */
+};
+
 /* ---- client to coordinator ---- */
 
 struct message_client_hello {
@@ -448,6 +460,21 @@ struct message_change {
     uint64_t deadline_us; /* after this came; 0 = none any more */
 };
 
+enum { REMOVE_JOBS = 1, REMOVE_MODEL = 2 };
+
+/* Ended jobs with their answers, or a registered model, are kept no longer. */
+struct message_remove {
+    uint64_t request;
+    uint32_t what;     /* REMOVE_* */
+    const char *which; /* jobs, as in VIEW; or NAME, NAME@VERSION or NAME:VERSION */
+};
+
+/* Ended jobs go on: what failed, and what was never run, is run. */
+struct message_retry {
+    uint64_t request;
+    const char *which;
+};
+
 struct message_blob_find {
     uint64_t request;
     const uint8_t *blob;
@@ -511,13 +538,22 @@ struct message_infer {
     uint64_t timeout_us;  /* after it came: given up then; 0 = the coordinator's default */
 };
 
+/* From one who was invited, over the invitation's key, as the only word of a connection: this is the key that
+ * I shall have. Answered by REPLY (request 0) once the key is on the allow list and the invitation off it. If
+ * the answer is lost, the invitation is refused from then on, and the new key is let in. */
+struct message_join {
+    const uint8_t *public_half; /* 32 bytes */
+    const char *name;           /* for people; may be empty */
+};
+
 /* ---- coordinator to client ---- */
 
 struct message_client_welcome {
     uint32_t protocol;
     uint64_t term;
     uint64_t pid;
-    bool same_host; /* the nonce was right: paths may be named */
+    bool same_host;   /* the nonce was right: paths may be named */
+    const char *role; /* of the client's key */
 };
 
 struct message_reply {
@@ -572,6 +608,7 @@ struct message {
         struct message_unload unload;
         struct message_prefetch prefetch;
         struct message_draining draining;
+        struct message_pulse pulse;
         struct message_client_hello client_hello;
         struct message_submit submit;
         struct message_view view;
@@ -583,6 +620,9 @@ struct message {
         struct message_drain drain;
         struct message_infer infer;
         struct message_change change;
+        struct message_remove remove;
+        struct message_retry retry;
+        struct message_join join;
         struct message_client_welcome client_welcome;
         struct message_reply reply;
         struct message_inferred inferred;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tables.h"
 
+#include "key.h"
 #include "rules.h"
 #include "sha256.h"
 
@@ -121,6 +122,7 @@ static const struct field hello_fields[] = {
     STRUCTS(10, hello, slots, slot, SLOTS_MAX, MAY),
     STRUCTS(11, hello, attempts, attempt, ATTEMPTS_MAX, MAY),
     FLAG(12, hello, draining),
+    U64(13, hello, life, 0, BIG, MAY),
 };
 TABLE(hello, rules_hello);
 
@@ -163,6 +165,7 @@ static const struct field result_fields[] = {
     FLAG(13, result, overrun),
     U32(14, result, frames, 0, OUTPUTS_MAX, MAY),
     STRUCTS(15, result, shapes, shape, OUTPUTS_MAX, MAY),
+    FLAG(16, result, again),
 };
 TABLE(result, rules_result);
 
@@ -214,6 +217,7 @@ static const struct field welcome_fields[] = {
     U64(3, welcome, session, 0, BIG, MUST),
     U32(4, welcome, heartbeat_ms, 1, 3600000, MUST),
     TEXT(5, welcome, proof_path, PATH_MAX_BYTES, MAY),
+    U32(6, welcome, silence_ms, 0, 3600000, MAY),
 };
 TABLE(welcome, NULL);
 
@@ -316,6 +320,11 @@ static const struct field draining_fields[] = {
 };
 TABLE(draining, NULL);
 
+static const struct field pulse_fields[] = {
+    U64(1, pulse, sequence, 0, BIG, MUST),
+};
+TABLE(pulse, NULL);
+
 /* ---- client to coordinator ---- */
 
 static const struct field client_hello_fields[] = {
@@ -393,6 +402,19 @@ static const struct field change_fields[] = {
 };
 TABLE(change, NULL);
 
+static const struct field remove_fields[] = {
+    U64(1, remove, request, 0, ANY, MUST),
+    U32(2, remove, what, 1, REMOVE_MODEL, MUST),
+    TEXT(3, remove, which, 2 * NAME_MAX_BYTES, MUST),
+};
+TABLE(remove, NULL);
+
+static const struct field retry_fields[] = {
+    U64(1, retry, request, 0, ANY, MUST),
+    TEXT(2, retry, which, NAME_MAX_BYTES, MUST),
+};
+TABLE(retry, NULL);
+
 static const struct field blob_find_fields[] = {
     U64(1, blob_find, request, 0, ANY, MUST),
     FIXED(2, blob_find, blob, SHA256_BYTES, MUST),
@@ -452,6 +474,12 @@ static const struct field infer_fields[] = {
 };
 TABLE(infer, NULL);
 
+static const struct field join_fields[] = {
+    FIXED(1, join, public_half, KEY_BYTES, MUST),
+    TEXT(2, join, name, NAME_MAX_BYTES, MAY),
+};
+TABLE(join, NULL);
+
 /* ---- coordinator to client ---- */
 
 static const struct field client_welcome_fields[] = {
@@ -459,6 +487,7 @@ static const struct field client_welcome_fields[] = {
     U64(2, client_welcome, term, 0, BIG, MUST),
     U64(3, client_welcome, pid, 0, BIG, MAY),
     FLAG(4, client_welcome, same_host),
+    TEXT(5, client_welcome, role, NAME_MAX_BYTES, MAY),
 };
 TABLE(client_welcome, NULL);
 
@@ -514,6 +543,7 @@ static const struct tables_row rows[] = {
     MESSAGE(UNLOAD, unload, NONE),
     MESSAGE(PREFETCH, prefetch, NONE),
     MESSAGE(DRAINING, draining, NONE),
+    MESSAGE(PULSE, pulse, NONE),
     MESSAGE(CLIENT_HELLO, client_hello, NONE),
     MESSAGE(SUBMIT, submit, NONE),
     MESSAGE(VIEW, view, NONE),
@@ -525,6 +555,9 @@ static const struct tables_row rows[] = {
     MESSAGE(DRAIN, drain, NONE),
     MESSAGE(INFER, infer, INPUTS),
     MESSAGE(CHANGE, change, NONE),
+    MESSAGE(REMOVE, remove, NONE),
+    MESSAGE(RETRY, retry, NONE),
+    MESSAGE(JOIN, join, NONE),
     MESSAGE(CLIENT_WELCOME, client_welcome, NONE),
     MESSAGE(REPLY, reply, MAY),
     MESSAGE(INFERRED, inferred, SHAPES),

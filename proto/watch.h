@@ -22,6 +22,7 @@
 #include "err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct watch;
@@ -41,6 +42,22 @@ void watch_drain(struct watch *watch);
 
 /* Has a DEALER its server, as far as is known by now? */
 bool watch_is_connected(struct watch *watch);
+
+/* The event of a DEALER's last handshake if it failed (ZMQ_EVENT_HANDSHAKE_FAILED_*), else 0. */
+uint16_t watch_refusal(struct watch *watch);
+
+/* Call it a few times a second. A message of many frames has no end for ZeroMQ until its last frame came:
+ * none of its bounds counts what it holds until then, and a peer that goes on for ever fills the memory. So
+ * TCP connections are cut that have sent more since their last whole message than any message takes (8 MiB
+ * before their first one), and the largest when all of them together hold more than 1 GiB. all_heard: every
+ * message that was whole has been received; if not, what is held may be whole messages, and only the sum
+ * counts. Also cut, at once, are connections beyond the process's limit of descriptors, those that never
+ * spoke first. Returns how many were cut since the last call; they are lost like any other. Connections over
+ * ipc are not bounded: only the owner of the state directory has them. */
+uint32_t watch_guard(struct watch *watch, bool all_heard);
+
+/* A server's connections that are open, as far as is known by now. */
+size_t watch_open_count(const struct watch *watch);
 
 /* The next peer whose connection closed. A peer is told after its connection closed, and again after each
  * message of it that is seen later: so whoever makes a record of a peer at its message hears of its end. */

@@ -25,11 +25,29 @@ enum {
 };
 
 #define PEER_BIT ((wire_peer)1 << 32) /* so that the counter's 0 is a peer too */
+enum {
+    PORT_SHIFT = 33, /* above it in a peer's number: its port */
+    PORTS_MAX = WIRE_ITEMS_MAX / 2,
+
+    /* Messages from one port before the other one is asked: an empty socket costs a system call to ask. */
+    BURST = 64,
+};
+
+/* One ZeroMQ socket, with what watches its connections. */
+struct port {
+    void *socket;
+    bool keyed; /* CURVE */
+    struct watch *watch;
+};
 
 struct wire {
-    void *socket;
-    bool routed; /* ROUTER */
-    struct watch *watch;
+    struct port ports[PORTS_MAX];
+    uint32_t ports_count;
+    uint32_t turn, burst; /* the port that is read from, and how many messages it gave since it is */
+    bool routed;          /* ROUTER */
+    uint8_t own_half[KEY_BYTES], server_half[KEY_BYTES]; /* public; for the words of a refusal */
+    char role[16];
+    char url[ENDPOINT_MAX]; /* a client's */
     struct decoder *decoder;
     uint32_t endpoints_count;
     char endpoints[WIRE_URLS_MAX][ENDPOINT_MAX];
@@ -50,6 +68,13 @@ static const struct option options_of_all[] = {
     { ZMQ_RCVHWM, RECEIVE_QUEUE },
     { ZMQ_SNDHWM, SEND_QUEUE },
     { ZMQ_HANDSHAKE_IVL, 3000 },
+};
+/* A host that vanished is found in about a minute by the kernel, whatever the two programs say. */
+static const struct option options_of_tcp[] = {
+    { ZMQ_TCP_KEEPALIVE, 1 },
+    { ZMQ_TCP_KEEPALIVE_IDLE, 30 },
+    { ZMQ_TCP_KEEPALIVE_INTVL, 10 },
+    { ZMQ_TCP_KEEPALIVE_CNT, 3 },
 };
 static const struct option options_of_server[] = {
     { ZMQ_ROUTER_MANDATORY, 1 },
@@ -84,13 +109,35 @@ static enum err set_all_options(void *socket, bool routed, struct why *why)
         return refused_by_zmq(why, "cannot set up a socket", "(largest frame)");
     enum err err = SET(socket, options_of_all, why);
     if (err == ERR_OK)
+        err = SET(socket, options_of_tcp, why);
+    if (err == ERR_OK)
         err = routed ? SET(socket, options_of_server, why) : SET(socket, options_of_client, why);
     return err;
 }
 
+/* ZMQ_ZAP_ENFORCE_DOMAIN: libzmq's header names it only where unfinished parts are asked for. */
+enum { ZAP_ENFORCE_DOMAIN = 93 };
+
+/* Without it a socket whose ZAP handler is missing lets everyone in. */
+static bool set_server_keys(void *socket, const struct wire_keys *keys)
+{
+    int on = 1;
+    return zmq_setsockopt(socket, ZMQ_CURVE_SERVER, &on, sizeof on) == 0 &&
+           zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, keys->own->secret_half, KEY_BYTES) == 0 &&
+           zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, WIRE_ZAP_DOMAIN, strlen(WIRE_ZAP_DOMAIN)) == 0 &&
+           zmq_setsockopt(socket, ZAP_ENFORCE_DOMAIN, &on, sizeof on) == 0;
+}
+
+static bool set_client_keys(void *socket, const struct wire_keys *keys)
+{
+    return zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, keys->server_half, KEY_BYTES) == 0 &&
+           zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, keys->own->public_half, KEY_BYTES) == 0 &&
+           zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, keys->own->secret_half, KEY_BYTES) == 0;
+}
+
 /* ---- life ---- */
 
-static enum err wire_new(void *context, bool routed, struct wire **wire, struct why *why)
+static enum err wire_new(bool routed, struct wire **wire, struct why *why)
 {
     struct wire *made = calloc(1, sizeof *made);
     *wire = made;
@@ -104,11 +151,25 @@ static enum err wire_new(void *context, bool routed, struct wire **wire, struct 
     made->frames = malloc(PAYLOAD_FRAMES_MAX * sizeof *made->frames);
     if (!made->decoder || !made->frames)
         return why_set(why, ERR_MEMORY, "no memory for a socket");
-    made->socket = zmq_socket(context, routed ? ZMQ_ROUTER : ZMQ_DEALER);
-    if (!made->socket)
+    return ERR_OK;
+}
+
+static enum err open_port(struct wire *wire, void *context, const struct wire_keys *keys, struct port **port,
+                          struct why *why)
+{
+    struct port *opened = *port = &wire->ports[wire->ports_count];
+    opened->keyed = keys != NULL;
+    opened->socket = zmq_socket(context, wire->routed ? ZMQ_ROUTER : ZMQ_DEALER);
+    if (!opened->socket)
         return refused_by_zmq(why, "cannot make", "a socket");
-    enum err err = set_all_options(made->socket, routed, why);
-    return err == ERR_OK ? watch_new(context, made->socket, routed, &made->watch, why) : err;
+    wire->ports_count++;
+    enum err err = set_all_options(opened->socket, wire->routed, why);
+    if (err != ERR_OK)
+        return err;
+    if (keys &&
+        !(wire->routed ? set_server_keys(opened->socket, keys) : set_client_keys(opened->socket, keys)))
+        return refused_by_zmq(why, "cannot set up a socket", "(its keys)");
+    return watch_new(context, opened->socket, wire->routed, &opened->watch, why);
 }
 
 static void close_frames(struct wire *wire)
@@ -121,8 +182,9 @@ static void close_frames(struct wire *wire)
 static void forget_unsent(struct wire *wire)
 {
     int none = 0;
-    if (wire->socket && wire->watch && !wire->routed && !watch_is_connected(wire->watch))
-        (void)zmq_setsockopt(wire->socket, ZMQ_LINGER, &none, sizeof none);
+    struct port *port = &wire->ports[0];
+    if (!wire->routed && port->socket && port->watch && !watch_is_connected(port->watch))
+        (void)zmq_setsockopt(port->socket, ZMQ_LINGER, &none, sizeof none);
 }
 
 void wire_free(struct wire **wire)
@@ -133,9 +195,10 @@ void wire_free(struct wire **wire)
     close_frames(it);
     (void)zmq_msg_close(&it->body);
     forget_unsent(it);
-    watch_free(&it->watch);
-    if (it->socket)
-        (void)zmq_close(it->socket);
+    for (uint32_t i = 0; i < it->ports_count; i++) {
+        watch_free(&it->ports[i].watch);
+        (void)zmq_close(it->ports[i].socket);
+    }
     decoder_free(&it->decoder);
     free(it->frames);
     free(it);
@@ -155,64 +218,133 @@ static bool is_served(const char *path)
     return served;
 }
 
-static enum err bind_one(struct wire *wire, const char *url, struct why *why)
+static enum err not_without_keys(const struct endpoint *endpoint, const char *url, struct why *why)
 {
-    struct endpoint endpoint;
-    enum err err = endpoint_parse(url, true, &endpoint, why);
-    if (err != ERR_OK)
-        return err;
-    if (endpoint.path && is_served(endpoint.path))
-        return why_set(why, ERR_SYSTEM,
-                       "%.200s: another process listens there; stop it or choose another path", url);
-    int ipv6 = endpoint.ipv6;
-    (void)zmq_setsockopt(wire->socket, ZMQ_IPV6, &ipv6, sizeof ipv6);
-    if (zmq_bind(wire->socket, endpoint.url) != 0)
+    if (endpoint->path || endpoint->loopback)
+        return ERR_OK;
+    return why_set(why, ERR_USAGE, "%.200s: is not a loopback address, and other hosts need keys", url);
+}
+
+/* The port for such an endpoint: with keys, ipc and tcp are different ones. */
+static enum err find_port(struct wire *wire, void *context, const struct endpoint *endpoint,
+                          const struct wire_keys *keys, struct port **port, struct why *why)
+{
+    const struct wire_keys *wanted = endpoint->path ? NULL : keys;
+    for (uint32_t i = 0; i < wire->ports_count; i++) {
+        *port = &wire->ports[i];
+        if ((*port)->keyed == (wanted != NULL))
+            return ERR_OK;
+    }
+    return open_port(wire, context, wanted, port, why);
+}
+
+static enum err bind_port(struct wire *wire, const struct port *port, const struct endpoint *endpoint,
+                          const char *url, struct why *why)
+{
+    int ipv6 = endpoint->ipv6;
+    (void)zmq_setsockopt(port->socket, ZMQ_IPV6, &ipv6, sizeof ipv6);
+    if (zmq_bind(port->socket, endpoint->url) != 0)
         return refused_by_zmq(why, "cannot listen on", url);
-    if (endpoint.path && chmod(endpoint.path, 0600) != 0)
+    if (endpoint->path && chmod(endpoint->path, 0600) != 0)
         return why_set_errno(why, ERR_SYSTEM, "cannot protect %.200s", url);
     size_t size = ENDPOINT_MAX;
-    if (zmq_getsockopt(wire->socket, ZMQ_LAST_ENDPOINT, wire->endpoints[wire->endpoints_count], &size) != 0)
+    if (zmq_getsockopt(port->socket, ZMQ_LAST_ENDPOINT, wire->endpoints[wire->endpoints_count], &size) != 0)
         return refused_by_zmq(why, "cannot ask for the endpoint of", url);
     wire->endpoints_count++;
     return ERR_OK;
 }
 
-enum err wire_listen(void *context, const char *const *urls, uint32_t urls_count, struct wire **wire,
-                     struct why *why)
+static enum err listen_one(struct wire *wire, void *context, const char *url, const struct wire_keys *keys,
+                           struct why *why)
+{
+    struct endpoint endpoint;
+    struct port *port;
+    enum err err = endpoint_parse(url, true, &endpoint, why);
+    if (err == ERR_OK && !keys)
+        err = not_without_keys(&endpoint, url, why);
+    if (err != ERR_OK)
+        return err;
+    if (endpoint.path && is_served(endpoint.path))
+        return why_set(why, ERR_SYSTEM,
+                       "%.200s: another process listens there; stop it or choose another path", url);
+    err = find_port(wire, context, &endpoint, keys, &port, why);
+    return err == ERR_OK ? bind_port(wire, port, &endpoint, url, why) : err;
+}
+
+enum err wire_listen(void *context, const char *const *urls, uint32_t urls_count,
+                     const struct wire_keys *keys, struct wire **wire, struct why *why)
 {
     *wire = NULL;
     if (urls_count == 0 || urls_count > WIRE_URLS_MAX)
         return why_set(why, ERR_USAGE, "%u addresses to listen on; 1 to %d are possible", urls_count,
                        WIRE_URLS_MAX);
-    enum err err = wire_new(context, true, wire, why);
+    enum err err = wire_new(true, wire, why);
     for (uint32_t i = 0; i < urls_count && err == ERR_OK; i++)
-        err = bind_one(*wire, urls[i], why);
+        err = listen_one(*wire, context, urls[i], keys, why);
     if (err != ERR_OK)
         wire_free(wire);
     return err;
 }
 
-enum err wire_connect(void *context, const char *url, struct wire **wire, struct why *why)
+static enum err connect_one(struct wire *wire, void *context, const struct endpoint *endpoint,
+                            const struct wire_keys *keys, struct why *why)
+{
+    struct port *port;
+    int ipv6 = endpoint->ipv6;
+    enum err err = open_port(wire, context, keys, &port, why);
+    if (err != ERR_OK)
+        return err;
+    (void)zmq_setsockopt(port->socket, ZMQ_IPV6, &ipv6, sizeof ipv6);
+    if (zmq_connect(port->socket, endpoint->url) != 0)
+        return refused_by_zmq(why, "cannot connect to", endpoint->url);
+    return ERR_OK;
+}
+
+static void note_keys(struct wire *wire, const char *url, const struct wire_keys *keys)
+{
+    snprintf(wire->url, sizeof wire->url, "%s", url);
+    if (!keys)
+        return;
+    memcpy(wire->own_half, keys->own->public_half, KEY_BYTES);
+    memcpy(wire->server_half, keys->server_half, KEY_BYTES);
+    snprintf(wire->role, sizeof wire->role, "%s", keys->role ? keys->role : "client");
+}
+
+enum err wire_connect(void *context, const char *url, const struct wire_keys *keys, struct wire **wire,
+                      struct why *why)
 {
     struct endpoint endpoint;
     *wire = NULL;
     enum err err = endpoint_parse(url, false, &endpoint, why);
+    if (err == ERR_OK && endpoint.path)
+        keys = NULL;
+    if (err == ERR_OK && !keys)
+        err = not_without_keys(&endpoint, url, why);
     if (err == ERR_OK)
-        err = wire_new(context, false, wire, why);
-    if (err == ERR_OK) {
-        int ipv6 = endpoint.ipv6;
-        (void)zmq_setsockopt((*wire)->socket, ZMQ_IPV6, &ipv6, sizeof ipv6);
-        if (zmq_connect((*wire)->socket, endpoint.url) != 0)
-            err = refused_by_zmq(why, "cannot connect to", url);
-    }
+        err = wire_new(false, wire, why);
+    if (err == ERR_OK)
+        err = connect_one(*wire, context, &endpoint, keys, why);
     if (err != ERR_OK)
         wire_free(wire);
+    else
+        note_keys(*wire, url, keys);
     return err;
 }
 
-void *wire_socket(const struct wire *wire) { return wire->socket; }
+int wire_poll_items(const struct wire *wire, zmq_pollitem_t items[WIRE_ITEMS_MAX])
+{
+    int count = 0;
+    for (uint32_t i = 0; i < wire->ports_count; i++) {
+        const struct port *port = &wire->ports[i];
+        items[count++] = (zmq_pollitem_t){ .socket = port->socket, .events = ZMQ_POLLIN };
+        items[count++] = (zmq_pollitem_t){ .socket = watch_socket(port->watch), .events = ZMQ_POLLIN };
+    }
+    return count;
+}
 
-void *wire_monitor_socket(const struct wire *wire) { return watch_socket(wire->watch); }
+void *wire_socket(const struct wire *wire) { return wire->ports[0].socket; }
+
+void *wire_monitor_socket(const struct wire *wire) { return watch_socket(wire->ports[0].watch); }
 
 const char *wire_endpoint(const struct wire *wire, uint32_t index)
 {
@@ -239,7 +371,7 @@ static enum err send_part(void *socket, zmq_msg_t *part, bool more)
     return err;
 }
 
-static enum err send_peer(struct wire *wire, wire_peer peer)
+static enum err send_peer(const struct wire *wire, void *socket, wire_peer peer)
 {
     zmq_msg_t part;
     if (!wire->routed)
@@ -250,7 +382,7 @@ static enum err send_peer(struct wire *wire, wire_peer peer)
     if (zmq_msg_init_size(&part, sizeof id) != 0)
         return ERR_MEMORY;
     memcpy(zmq_msg_data(&part), id, sizeof id);
-    return send_part(wire->socket, &part, true);
+    return send_part(socket, &part, true);
 }
 
 static void release_body(void *bytes, void *hint)
@@ -275,11 +407,11 @@ static enum err frame_to_part(const struct wire_frame *frame, zmq_msg_t *part)
     return ERR_OK;
 }
 
-static enum err send_frame(struct wire *wire, const struct wire_frame *frame, bool more)
+static enum err send_frame(void *socket, const struct wire_frame *frame, bool more)
 {
     zmq_msg_t part;
     enum err err = frame_to_part(frame, &part);
-    return err == ERR_OK ? send_part(wire->socket, &part, more) : err;
+    return err == ERR_OK ? send_part(socket, &part, more) : err;
 }
 
 /* The frames are given away whatever happens. */
@@ -293,38 +425,41 @@ static void drop_frames(const struct wire_frame *frames, uint32_t frames_count)
 /* A message of which a part went out cannot be taken back. Empty parts end it, one more than its frames, so
  * that the receiver counts too many and refuses it. Only the lack of memory for a part leads here: ZeroMQ
  * refuses a message at its first part or not at all. */
-static void end_torn(struct wire *wire, uint32_t frames_missing)
+static void end_torn(void *socket, uint32_t frames_missing)
 {
     for (uint32_t i = 0; i <= frames_missing; i++) {
         zmq_msg_t part;
         (void)zmq_msg_init(&part);
-        (void)send_part(wire->socket, &part, i < frames_missing);
+        (void)send_part(socket, &part, i < frames_missing);
     }
 }
 
 /* Body and frames, the routing id being out. */
-static enum err send_rest(struct wire *wire, const struct wire_frame *body, const struct wire_frame *frames,
-                          uint32_t frames_count)
+static enum err send_rest(void *socket, bool routed, const struct wire_frame *body,
+                          const struct wire_frame *frames, uint32_t frames_count)
 {
-    enum err err = send_frame(wire, body, frames_count > 0);
-    bool begun = wire->routed || err == ERR_OK;
+    enum err err = send_frame(socket, body, frames_count > 0);
+    bool begun = routed || err == ERR_OK;
     uint32_t sent = 0;
     for (; sent < frames_count && err == ERR_OK; sent++)
-        err = send_frame(wire, &frames[sent], sent + 1 < frames_count);
+        err = send_frame(socket, &frames[sent], sent + 1 < frames_count);
     if (err == ERR_OK)
         return ERR_OK;
     drop_frames(frames + sent, frames_count - sent);
     if (begun)
-        end_torn(wire, frames_count + 1);
+        end_torn(socket, frames_count + 1);
     return err;
 }
 
 static enum err send_all(struct wire *wire, wire_peer peer, const struct wire_frame *body,
                          const struct wire_frame *frames, uint32_t frames_count)
 {
-    enum err err = send_peer(wire, peer);
+    uint32_t port = (uint32_t)(peer >> PORT_SHIFT);
+    ENSURE(port < wire->ports_count);
+    void *socket = wire->ports[port].socket;
+    enum err err = send_peer(wire, socket, peer);
     if (err == ERR_OK)
-        return send_rest(wire, body, frames, frames_count);
+        return send_rest(socket, wire->routed, body, frames, frames_count);
     drop_frames(body, 1);
     drop_frames(frames, frames_count);
     return err;
@@ -351,7 +486,7 @@ enum err wire_send(struct wire *wire, wire_peer peer, const struct message *mess
     size_t size;
     check_sent(message, frames, frames_count);
     ENSURE(wire->routed == (peer != 0));
-    bool is_away = !wire->routed && !watch_is_connected(wire->watch);
+    bool is_away = !wire->routed && !watch_is_connected(wire->ports[0].watch);
     enum err err = is_away ? ERR_FULL : message_encode(message, &bytes, &size);
     if (err != ERR_OK) {
         drop_frames(frames, frames_count);
@@ -363,7 +498,7 @@ enum err wire_send(struct wire *wire, wire_peer peer, const struct message *mess
 
 /* ---- receiving ---- */
 
-static bool read_peer(struct wire *wire, wire_peer *peer, bool *more)
+static bool read_peer(struct wire *wire, uint32_t port, wire_peer *peer, bool *more)
 {
     zmq_msg_t part;
     *peer = 0;
@@ -371,13 +506,13 @@ static bool read_peer(struct wire *wire, wire_peer *peer, bool *more)
     if (!wire->routed)
         return true;
     (void)zmq_msg_init(&part);
-    bool received = zmq_msg_recv(&part, wire->socket, ZMQ_DONTWAIT) >= 0;
+    bool received = zmq_msg_recv(&part, wire->ports[port].socket, ZMQ_DONTWAIT) >= 0;
     if (received) {
         const uint8_t *id = zmq_msg_data(&part);
         ENSURE(zmq_msg_size(&part) == ROUTING_ID_BYTES && id[0] == 0); /* ours never take a peer's own name */
         for (int i = 1; i < ROUTING_ID_BYTES; i++)
             *peer = *peer << 8 | id[i];
-        *peer |= PEER_BIT;
+        *peer |= PEER_BIT | (wire_peer)port << PORT_SHIFT;
         *more = zmq_msg_more(&part);
     }
     (void)zmq_msg_close(&part);
@@ -385,14 +520,14 @@ static bool read_peer(struct wire *wire, wire_peer *peer, bool *more)
 }
 
 /* Read the payload into frames, or past the first bound to nowhere. */
-static enum err read_frames(struct wire *wire, bool more, struct why *why)
+static enum err read_frames(struct wire *wire, void *socket, bool more, struct why *why)
 {
     enum err err = ERR_OK;
     size_t bytes = zmq_msg_size(&wire->body);
     while (more) {
         zmq_msg_t part;
         (void)zmq_msg_init(&part);
-        if (zmq_msg_recv(&part, wire->socket, ZMQ_DONTWAIT) < 0) {
+        if (zmq_msg_recv(&part, socket, ZMQ_DONTWAIT) < 0) {
             (void)zmq_msg_close(&part);
             return why_set(why, ERR_FORMAT, "a message ended within its frames");
         }
@@ -428,28 +563,68 @@ static void decode(struct wire *wire, enum err err, struct wire_in *in)
     in->frames_count = wire->frames_count;
 }
 
-bool wire_receive(struct wire *wire, struct wire_in *in)
+static bool receive_from(struct wire *wire, uint32_t index, struct wire_in *in)
 {
+    struct port *port = &wire->ports[index];
     bool more;
-    memset(in, 0, sizeof *in);
-    close_frames(wire);
-    if (!read_peer(wire, &in->peer, &more)) {
-        watch_drain(wire->watch);
+    if (!read_peer(wire, index, &in->peer, &more))
         return false;
-    }
     (void)zmq_msg_close(&wire->body);
     (void)zmq_msg_init(&wire->body);
-    if (more && zmq_msg_recv(&wire->body, wire->socket, ZMQ_DONTWAIT) < 0) {
-        if (!wire->routed) {
-            watch_drain(wire->watch);
+    if (more && zmq_msg_recv(&wire->body, port->socket, ZMQ_DONTWAIT) < 0) {
+        if (!wire->routed)
             return false;
-        }
         more = false;
     }
     if (wire->routed)
-        watch_seen(wire->watch, in->peer, zmq_msg_get(&wire->body, ZMQ_SRCFD));
-    enum err err = read_frames(wire, more && zmq_msg_more(&wire->body), &in->why);
+        watch_seen(port->watch, in->peer, zmq_msg_get(&wire->body, ZMQ_SRCFD));
+    in->keyed = port->keyed;
+    in->body = &wire->body;
+    enum err err = read_frames(wire, port->socket, more && zmq_msg_more(&wire->body), &in->why);
     decode(wire, err, in);
+    return true;
+}
+
+static void next_port(struct wire *wire)
+{
+    wire->turn = (wire->turn + 1) % wire->ports_count;
+    wire->burst = 0;
+}
+
+bool wire_receive(struct wire *wire, struct wire_in *in)
+{
+    memset(in, 0, sizeof *in);
+    close_frames(wire);
+    if (wire->burst++ == BURST)
+        next_port(wire);
+    for (uint32_t tried = 0; tried < wire->ports_count; tried++) {
+        if (receive_from(wire, wire->turn, in))
+            return true;
+        watch_drain(wire->ports[wire->turn].watch);
+        next_port(wire);
+    }
+    return false;
+}
+
+static int hex_digit(char digit)
+{
+    return digit >= '0' && digit <= '9' ? digit - '0' : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}
+
+bool wire_key(const struct wire_in *in, uint8_t public_half[KEY_BYTES])
+{
+    memset(public_half, 0, KEY_BYTES);
+    const char *text = in->keyed ? zmq_msg_gets(in->body, "User-Id") : NULL;
+    if (!text || strlen(text) != (size_t)2 * KEY_BYTES)
+        return in->keyed;
+    for (int i = 0; i < KEY_BYTES; i++) {
+        int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
+        if (high < 0 || low < 0) {
+            memset(public_half, 0, KEY_BYTES);
+            return true;
+        }
+        public_half[i] = (uint8_t)(high << 4 | low);
+    }
     return true;
 }
 
@@ -460,6 +635,66 @@ void wire_take(struct wire_in *in, uint32_t index, zmq_msg_t *frame)
     (void)zmq_msg_move(frame, &in->frames[index]);
 }
 
-bool wire_is_connected(struct wire *wire) { return watch_is_connected(wire->watch); }
+uint32_t wire_guard(struct wire *wire, bool all_heard)
+{
+    uint32_t cut = 0;
+    for (uint32_t i = 0; i < wire->ports_count; i++)
+        cut += watch_guard(wire->ports[i].watch, all_heard);
+    return cut;
+}
 
-bool wire_lost(struct wire *wire, wire_peer *peer) { return watch_lost(wire->watch, peer); }
+size_t wire_connections(const struct wire *wire)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < wire->ports_count; i++)
+        count += watch_open_count(wire->ports[i].watch);
+    return count;
+}
+
+bool wire_is_connected(struct wire *wire) { return watch_is_connected(wire->ports[0].watch); }
+
+static enum wire_refusal tell_refused_key(const struct wire *wire, struct why *why)
+{
+    char own[KEY_TEXT_MAX];
+    key_text(wire->own_half, own);
+    (void)why_set(why, ERR_REFUSED,
+                  "the coordinator at %s does not know our key %s, or not any more; on its host run `motley "
+                  "key allow %s --role %s`",
+                  wire->url, own, own, wire->role);
+    return WIRE_KEY_REFUSED;
+}
+
+static enum wire_refusal tell_closed(const struct wire *wire, struct why *why)
+{
+    char server[KEY_TEXT_MAX];
+    key_text(wire->server_half, server);
+    (void)why_set(why, ERR_REFUSED,
+                  "%s hung up during the handshake: either its key is not %s (`motley key show` prints it on "
+                  "its host; give it with --coordinator-key), or the coordinator stopped just then",
+                  wire->url, server);
+    return WIRE_CLOSED;
+}
+
+enum wire_refusal wire_refused(struct wire *wire, struct why *why)
+{
+    switch (watch_refusal(wire->ports[0].watch)) {
+    case 0: return WIRE_NOT_REFUSED;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: return tell_refused_key(wire, why);
+    case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+        if (wire->ports[0].keyed)
+            return tell_closed(wire, why);
+        return WIRE_NOT_REFUSED; /* without keys nobody is refused: it stopped */
+    default:
+        (void)why_set(why, ERR_REFUSED, "%s: what listens there does not speak as a Motley coordinator does",
+                      wire->url);
+        return WIRE_STRANGER;
+    }
+}
+
+bool wire_lost(struct wire *wire, wire_peer *peer)
+{
+    for (uint32_t i = 0; i < wire->ports_count; i++)
+        if (watch_lost(wire->ports[i].watch, peer))
+            return true;
+    return false;
+}

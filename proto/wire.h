@@ -12,6 +12,7 @@
 #ifndef WIRE_H
 #define WIRE_H
 
+#include "key.h"
 #include "messages.h"
 
 #include <zmq.h>
@@ -27,24 +28,46 @@ struct wire_in {
     struct why why;
     uint32_t frames_count;
     zmq_msg_t *frames; /* payload; take one with wire_take */
+    bool keyed;        /* it came by CURVE: wire_key says whose it is */
+    zmq_msg_t *body;
 };
 
 struct wire;
 
+#define WIRE_ZAP_DOMAIN "motley"
+
+/* Keys make a tcp socket one that speaks CURVE, and let it be on any address. Copied. */
+struct wire_keys {
+    const struct key *own;
+    const uint8_t *server_half; /* connecting: whom we mean to speak to */
+    const char *role;           /* connecting: what we want to be, for the words of a refusal */
+};
+
 /* Socket options that ZeroMQ's defaults get wrong are set here (DESIGN section 8): MAXMSGSIZE,
- * RECONNECT_IVL_MAX, HANDSHAKE_IVL, LINGER, BACKLOG, ROUTER_MANDATORY. Server: a ROUTER bound to
- * each url; client: a DEALER connected to url. ERR_USAGE: not an ipc:// or loopback tcp:// url (until keys
- * exist; endpoint.h); ERR_SYSTEM: bind failed, with the reason, also when another process serves the same ipc
- * path. A stale ipc path is replaced; the new one has mode 0600. */
-MUST_USE enum err wire_listen(void *context, const char *const *urls, uint32_t urls_count, struct wire **wire,
-                              struct why *why);
-MUST_USE enum err wire_connect(void *context, const char *url, struct wire **wire, struct why *why);
+ * RECONNECT_IVL_MAX, HANDSHAKE_IVL, LINGER, BACKLOG, ROUTER_MANDATORY. Server: bound to each url; client: a
+ * DEALER connected to url.
+ *
+ * keys NULL: no CURVE, and tcp on loopback only: for tests within one process. With keys every tcp url is
+ * CURVE, on any address, and asks the ZAP handler of WIRE_ZAP_DOMAIN about each connection: it must run
+ * before. An ipc url never is: its mode guards it. CURVE belongs to a socket, so a server with keys has a
+ * socket of its own for each of the two kinds (a port); peers of both are one kind of number.
+ *
+ * ERR_USAGE: not a url that can be listened on or connected to (endpoint.h); ERR_SYSTEM: bind failed, with
+ * the reason, also when another process serves the same ipc path. A stale ipc path is replaced; the new one
+ * has mode 0600. */
+MUST_USE enum err wire_listen(void *context, const char *const *urls, uint32_t urls_count,
+                              const struct wire_keys *keys, struct wire **wire, struct why *why);
+MUST_USE enum err wire_connect(void *context, const char *url, const struct wire_keys *keys,
+                               struct wire **wire, struct why *why);
 void wire_free(struct wire **wire);
 
-void *wire_socket(const struct wire *wire); /* for zmq_poll */
+/* Fill in what to poll (WIRE_ITEMS_MAX at most), and how many: readable when a message came, or a connection
+ * opened or closed. All must be read: wire_lost and a wire_receive that says false do. */
+enum { WIRE_ITEMS_MAX = 4 };
+int wire_poll_items(const struct wire *wire, zmq_pollitem_t items[WIRE_ITEMS_MAX]);
 
-/* Poll this too (ZMQ_POLLIN): readable when a connection opened or closed. It must be read: wire_lost and a
- * wire_receive that says false do. */
+/* The same, of a client or of a server without keys: they have one port. */
+void *wire_socket(const struct wire *wire);
 void *wire_monitor_socket(const struct wire *wire);
 
 /* The endpoint of urls[index], with the port that `*` became. "" on a client. */
@@ -69,11 +92,31 @@ MUST_USE enum err wire_send(struct wire *wire, wire_peer peer, const struct mess
  * PAYLOAD_FRAMES_MAX are read to their end in bounded memory and come as refused. */
 bool wire_receive(struct wire *wire, struct wire_in *in);
 
+/* The public key of the one who sent it, which the handshake proved. False: it came by ipc. All zero, which
+ * is on nobody's list, if the ZAP handler let it in without a name. */
+bool wire_key(const struct wire_in *in, uint8_t public_half[KEY_BYTES]);
+
 /* Move a payload frame out of in, to outlive it; close it with zmq_msg_close. */
 void wire_take(struct wire_in *in, uint32_t index, zmq_msg_t *frame);
 
+/* A server: cut the connections that hold too much of a message without an end, or are too many (watch.h);
+ * says how many. Call it a few times a second; all_heard: wire_receive has said false. */
+uint32_t wire_guard(struct wire *wire, bool all_heard);
+size_t wire_connections(
+    const struct wire *wire); /* that are open: while there are none, nothing is to be guarded */
+
 /* A client: has it its server? Asks what the monitor socket told: poll that one, not for ZMQ_POLLOUT. */
 bool wire_is_connected(struct wire *wire);
+
+/* A client: was its last handshake refused? That looks like silence otherwise. Stands until a later handshake
+ * succeeds. why says which keys these were and what to do. */
+enum wire_refusal {
+    WIRE_NOT_REFUSED,
+    WIRE_KEY_REFUSED, /* the coordinator knows us, and our key is not (or no longer) on its list */
+    WIRE_CLOSED,   /* it hung up without a word: it has another key than we were told; or it just stopped */
+    WIRE_STRANGER, /* what listens there speaks no CURVE */
+};
+enum wire_refusal wire_refused(struct wire *wire, struct why *why);
 
 /* The next peer whose connection has closed (a DEALER's coordinator is peer 0); false when there is none. A
  * peer is told once a message of it was received, and again if messages that were on their way come after

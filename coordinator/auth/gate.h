@@ -18,9 +18,8 @@
 #include "keyring.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-
-#define GATE_DOMAIN "motley"
 
 /* Since the start; for `motley status` and metrics. */
 struct gate_counts {
@@ -32,26 +31,35 @@ struct gate_counts {
 
 struct gate;
 
-/* Make or load the coordinator's key, read the list, start the thread in context. */
+/* Make or load the coordinator's key and the key of the state directory's owner, who is put on the list as
+ * admin; read the list; start the thread in context. ERR_SYSTEM: something answers ZAP there already. */
 MUST_USE enum err gate_new(void *context, const char *state_dir, struct gate **gate, struct why *why);
 void gate_free(struct gate **gate); /* before the context ends */
 
 const struct key *gate_key(const struct gate *gate);
 
-/* Connect to url (our own, bound and served) with a fresh random key and the right server key: refused is
- * ERR_OK. ERR_REFUSED: it got in, do not serve. Waits at most a few seconds. */
+/* Connect to url (our own, as bound) with a fresh random key and the right server key: refused is ERR_OK.
+ * ERR_REFUSED: it got in, do not serve; ERR_TIMEOUT: neither was seen in seconds, so nothing is proven. */
 MUST_USE enum err gate_prove(struct gate *gate, const char *url, struct why *why);
 
-/* Reload if the folder changed. True: it did, and peers that are no longer on it must be dropped. */
-bool gate_refresh(struct gate *gate, bool force);
+/* Reload if the folder changed, or anyhow (force: also files that were edited in place). True: the list was
+ * read anew, and peers that are no longer on it must be dropped. One that cannot be read leaves the former
+ * one in force; why then says so, else its text is "" or the first entry that was damaged. */
+bool gate_refresh(struct gate *gate, bool force, struct why *why);
 
-/* NULL: not (or no longer) allowed. Valid until the next gate_refresh. */
+/* The thread reads the list, too, before it sends someone away: take over what it found. True: it is a new
+ * one. A cheap call, for when a new peer speaks. */
+bool gate_follow(struct gate *gate);
+
+/* NULL: not (or no longer) allowed. Valid until the next gate_refresh or gate_follow. */
 const struct keyring_entry *gate_entry(const struct gate *gate, const uint8_t public_half[KEY_BYTES]);
 
 /* The next refusal to be logged ("key ... from 10.0.0.7"), at most a few a second; false: none. */
 bool gate_refusal(struct gate *gate, char *text, size_t max);
 
-struct gate_counts *gate_counts(
-    struct gate *gate); /* the loop's to count in, but for the first two: look only */
+/* The loop's to count in, but for the first two, which are as of this call. */
+struct gate_counts *gate_counts(struct gate *gate);
+
+size_t gate_keys_count(const struct gate *gate); /* on the list */
 
 #endif

@@ -18,8 +18,8 @@ static void test_each_type_has_its_place(void **state)
         int first, last;
     } ranges[] = {
         { DIALOGUE_WORKER, MESSAGE_PROOF, MESSAGE_BYE },
-        { DIALOGUE_SERVING, MESSAGE_JOBS, MESSAGE_DRAINING },
-        { DIALOGUE_CLIENT, MESSAGE_SUBMIT, MESSAGE_CHANGE },
+        { DIALOGUE_SERVING, MESSAGE_JOBS, MESSAGE_PULSE },
+        { DIALOGUE_CLIENT, MESSAGE_SUBMIT, MESSAGE_RETRY },
     };
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
         for (int type = 0; type < 80; type++) {
@@ -34,6 +34,10 @@ static void test_greetings(void **state)
     (void)state;
     assert_true(dialogue_allows(DIALOGUE_NEW, MESSAGE_HELLO));
     assert_true(dialogue_allows(DIALOGUE_NEW, MESSAGE_CLIENT_HELLO));
+    assert_true(dialogue_allows(DIALOGUE_NEW, MESSAGE_JOIN));
+    assert_false(dialogue_allows(DIALOGUE_CLIENT, MESSAGE_JOIN));
+    assert_true(dialogue_allows(DIALOGUE_JOINING, MESSAGE_REPLY));
+    assert_false(dialogue_allows(DIALOGUE_JOINING, MESSAGE_INFERRED));
     assert_false(dialogue_allows(DIALOGUE_NEW, MESSAGE_RESULTS));
     assert_false(dialogue_allows(DIALOGUE_WORKER, MESSAGE_HELLO));
     assert_false(dialogue_allows(DIALOGUE_CLIENT, MESSAGE_CLIENT_HELLO));

@@ -228,8 +228,18 @@ static void check_contents(const struct message *message)
     case MESSAGE_UNLOAD: assert_int_equal(message->unload.slot, 1); break;
     case MESSAGE_PREFETCH: assert_int_equal(message->prefetch.job, 7); break;
     case MESSAGE_DRAINING: assert_true(message->draining.on); break;
+    case MESSAGE_PULSE: assert_int_equal(message->pulse.sequence, 17); break;
     case MESSAGE_DRAIN: check_drain(message); break;
     case MESSAGE_CHANGE: check_change(message); break;
+    case MESSAGE_REMOVE:
+        assert_int_equal(message->remove.what, REMOVE_JOBS);
+        assert_string_equal(message->remove.which, "3-7");
+        break;
+    case MESSAGE_RETRY: assert_string_equal(message->retry.which, "8"); break;
+    case MESSAGE_JOIN:
+        assert_int_equal(message->join.public_half[31], 31);
+        assert_string_equal(message->join.name, "lab-1");
+        break;
     case MESSAGE_INFER: check_infer(message); break;
     case MESSAGE_INFERRED: check_inferred(message); break;
     default: fail_msg("no contents are known for the example %s", message_name(message->type));

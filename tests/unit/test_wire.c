@@ -37,8 +37,8 @@ static int set_up(void **state)
     assert_non_null(mkdtemp(it->folder));
     snprintf(it->url, sizeof it->url, "ipc://%s/socket", it->folder);
     it->context = zmq_ctx_new();
-    assert_int_equal(wire_listen(it->context, urls, 2, &it->server, &why), ERR_OK);
-    assert_int_equal(wire_connect(it->context, it->url, &it->client, &why), ERR_OK);
+    assert_int_equal(wire_listen(it->context, urls, 2, NULL, &it->server, &why), ERR_OK);
+    assert_int_equal(wire_connect(it->context, it->url, NULL, &it->client, &why), ERR_OK);
     *state = it;
     return 0;
 }
@@ -171,7 +171,7 @@ static void test_unreachable(void **state)
     assert_int_equal(wire_send(it->server, 77, &piece, &frame, 1), ERR_UNREACHABLE);
     assert_int_equal(released, 1);
     snprintf(url, sizeof url, "%s-other", it->url);
-    assert_int_equal(wire_connect(it->context, url, &alone, &why), ERR_OK);
+    assert_int_equal(wire_connect(it->context, url, NULL, &alone, &why), ERR_OK);
     frame = owned(10, 1);
     const struct message put = { .type = MESSAGE_BLOB_PUT, .blob_put = { .total = 10 } };
     assert_int_equal(wire_send(alone, 0, &put, &frame, 1), ERR_FULL);
@@ -269,7 +269,7 @@ static int child(const char *url)
 {
     struct wire *wire;
     void *context = zmq_ctx_new();
-    if (wire_connect(context, url, &wire, NULL) != ERR_OK)
+    if (wire_connect(context, url, NULL, &wire, NULL) != ERR_OK)
         return 1;
     send_when_connected(wire, &bye, NULL, 0);
     (void)pause();
@@ -347,9 +347,9 @@ static void churn_arrive(struct fixture *it, struct churn *churn, uint32_t i)
     struct why why;
     const struct message message = { .type = MESSAGE_BYE, .bye = { name } };
     snprintf(name, sizeof name, "%u", i);
-    assert_int_equal(
-        wire_connect(it->context, i % 2 ? it->url : wire_endpoint(it->server, 1), &churn->clients[i], &why),
-        ERR_OK);
+    assert_int_equal(wire_connect(it->context, i % 2 ? it->url : wire_endpoint(it->server, 1), NULL,
+                                  &churn->clients[i], &why),
+                     ERR_OK);
     for (uint32_t k = 0; k <= i % 3; k++)
         send_when_connected(churn->clients[i], &message, NULL, 0);
 }
@@ -401,14 +401,14 @@ static void test_listening(void **state)
     assert_string_equal(wire_endpoint(it->server, 0), it->url);
     assert_memory_equal(wire_endpoint(it->server, 1), "tcp://127.0.0.1:", 16);
     assert_string_equal(wire_endpoint(it->server, 2), "");
-    assert_int_equal(wire_listen(it->context, &url, 1, &second, &why), ERR_SYSTEM);
+    assert_int_equal(wire_listen(it->context, &url, 1, NULL, &second, &why), ERR_SYSTEM);
     assert_non_null(strstr(why.text, "another process listens"));
     url = wire_endpoint(it->server, 1);
-    assert_int_equal(wire_listen(it->context, &url, 1, &second, &why), ERR_SYSTEM);
+    assert_int_equal(wire_listen(it->context, &url, 1, NULL, &second, &why), ERR_SYSTEM);
     url = "tcp://0.0.0.0:5555";
-    assert_int_equal(wire_listen(it->context, &url, 1, &second, &why), ERR_USAGE);
+    assert_int_equal(wire_listen(it->context, &url, 1, NULL, &second, &why), ERR_USAGE);
     url = "ipc:///no/such/folder/socket";
-    assert_int_equal(wire_listen(it->context, &url, 1, &second, &why), ERR_SYSTEM);
+    assert_int_equal(wire_listen(it->context, &url, 1, NULL, &second, &why), ERR_SYSTEM);
     assert_null(second);
 }
 
@@ -426,7 +426,7 @@ static void test_a_stale_path_is_replaced(void **state)
     assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
     assert_int_equal(close(fd), 0);
     struct wire *wire;
-    assert_int_equal(wire_listen(it->context, urls, 1, &wire, &why), ERR_OK);
+    assert_int_equal(wire_listen(it->context, urls, 1, NULL, &wire, &why), ERR_OK);
     wire_free(&wire);
     (void)unlink(path);
 }
