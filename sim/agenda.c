@@ -28,6 +28,7 @@ struct word word_of(const struct sched_event *event)
         word.us = event->result.run_us;
         word.failure = event->result.failure;
         word.proven = event->result.proven;
+        word.again = event->result.again;
         word.energy_joules = event->result.energy_joules;
     } else if (event->type == SCHED_LOADED) {
         word.us = event->loaded.load_us;
@@ -37,6 +38,8 @@ struct word word_of(const struct sched_event *event)
         word.beta_us = event->loaded.beta_us;
     } else if (event->type == SCHED_STORED || event->type == SCHED_UNSTORABLE) {
         word.settle = event->stored.settle;
+    } else if (event->type == SCHED_HELD) {
+        word.finished = event->held.finished;
     }
     return word;
 }
@@ -57,6 +60,7 @@ void word_say(const struct word *word, struct sched_event *event)
         event->result.overrun = false;
         event->result.failure = word->failure;
         event->result.proven = word->proven;
+        event->result.again = word->again;
         event->result.energy_joules = word->energy_joules;
     } else if (word->type == SCHED_LOADED) {
         event->loaded.load_us = word->us;
@@ -66,6 +70,8 @@ void word_say(const struct word *word, struct sched_event *event)
         event->loaded.beta_us = word->beta_us;
     } else if (word->type == SCHED_STORED || word->type == SCHED_UNSTORABLE) {
         event->stored.settle = word->settle;
+    } else if (word->type == SCHED_HELD) {
+        event->held.finished = word->finished;
     }
 }
 

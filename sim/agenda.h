@@ -46,7 +46,7 @@ struct word {
     uint64_t us; /* of the load, of the run */
     double alpha_us, beta_us, energy_joules;
     enum sched_failure failure;
-    bool ok, proven;
+    bool ok, proven, again, finished;
 };
 
 struct word word_of(const struct sched_event *event);

@@ -331,7 +331,7 @@ static void on_held(struct checker *checker, const struct sched_event *event)
     if (!slot || !worker->up || !job_of(checker, event->job))
         return;
     report_make(checker, event->attempt, checker->at_of[event->worker]);
-    if (find_out(slot, event->attempt))
+    if (find_out(slot, event->attempt) || event->held.finished) /* its result may find room or not */
         return;
     push_out(slot, &(struct out){ .job = event->job,
                                   .first = event->first,

@@ -334,7 +334,20 @@ void machine_clear(struct world *world, uint32_t at)
         clear_list(world, at, &puppet->machines[slot].errands);
         puppet->machines[slot].running_count = 0;
     }
-    clear_list(world, at, &puppet->results);
+    for (struct errand **link = &puppet->results; *link;) {
+        struct errand *failed = *link;
+        if (failed->failure == SCHED_OK) {
+            link = &failed->next;
+            continue;
+        }
+        *link = failed->next;
+        errand_free(world, at, failed);
+    }
+}
+
+void machine_clear_results(struct world *world, uint32_t at)
+{
+    clear_list(world, at, &world->puppets[at].results);
 }
 
 void machine_fini(struct world *world)

@@ -27,8 +27,9 @@ struct errand *machine_unheard(const struct puppet *puppet, uint64_t term, uint6
 void machine_heard(struct world *world, uint32_t at, struct errand *errand, uint64_t kept);
 void machine_drop(struct world *world, uint32_t at, uint64_t term, uint64_t attempt);
 
-/* The process dies: everything it had is gone. */
+/* The process dies: everything that it had is gone, but for the answers in its spool. */
 void machine_clear(struct world *world, uint32_t at);
+void machine_clear_results(struct world *world, uint32_t at); /* and those */
 void machine_fini(struct world *world);
 
 bool machine_rejected(const struct world *world, uint64_t first, uint64_t count);

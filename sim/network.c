@@ -166,8 +166,11 @@ static void say_hello(struct world *world, uint32_t at)
                 &(struct sched_event){ .type = SCHED_WORKER_UP,
                                        .worker = puppet->number,
                                        .up = { puppet->slots_count, infos } });
-    if (puppet->leaving)
-        master_hear(world, at, &(struct sched_event){ .type = SCHED_DRAIN, .worker = puppet->number });
+    if (puppet->leaving || puppet->undrained)
+        master_hear(world, at,
+                    &(struct sched_event){ .type = puppet->leaving ? SCHED_DRAIN : SCHED_UNDRAIN,
+                                           .worker = puppet->number });
+    puppet->undrained = false;
 }
 
 struct held_visit {
@@ -178,15 +181,15 @@ struct held_visit {
 static void offer_held(void *context, const struct agent_lease *lease, bool finished)
 {
     struct held_visit *visit = context;
-    if (!finished)
-        network_say_to_coordinator(visit->world, visit->at,
-                                   &(struct sched_event){ .type = SCHED_HELD,
-                                                          .slot = lease->slot,
-                                                          .job = lease->job,
-                                                          .first = lease->first,
-                                                          .count = lease->count,
-                                                          .term = lease->term,
-                                                          .attempt = lease->attempt });
+    network_say_to_coordinator(visit->world, visit->at,
+                               &(struct sched_event){ .type = SCHED_HELD,
+                                                      .slot = lease->slot,
+                                                      .job = lease->job,
+                                                      .first = lease->first,
+                                                      .count = lease->count,
+                                                      .term = lease->term,
+                                                      .attempt = lease->attempt,
+                                                      .held = { finished } });
 }
 
 static uint64_t unreachable_until_us(const struct puppet *puppet)

@@ -29,7 +29,7 @@ static void send_result(struct world *world, uint32_t at, const struct agent_act
 {
     const struct puppet *puppet = &world->puppets[at];
     const struct agent_lease *lease = &a->lease;
-    const struct errand *errand = machine_result(puppet, lease->term, lease->attempt);
+    struct errand *errand = machine_result(puppet, lease->term, lease->attempt);
     struct sched_event result = { .type = SCHED_RESULT,
                                   .slot = lease->slot,
                                   .job = lease->job,
@@ -45,6 +45,9 @@ static void send_result(struct world *world, uint32_t at, const struct agent_act
     result.result.run_us = errand ? errand->end_us - errand->start_us : 0;
     double watts = puppet->device->busy_watts;
     result.result.energy_joules = watts > 0 ? watts * (double)result.result.run_us / 1e6 : -1;
+    result.result.again = errand && errand->sent;
+    if (errand)
+        errand->sent = true;
     network_say_to_coordinator(world, at, &result);
     if (world->config->weather.lies && world_chance(world, 50))
         tell_lies(world, at, &result);
@@ -172,6 +175,16 @@ static void plan_faults(struct world *world, uint32_t at)
     }
 }
 
+/* What is in its spool, in the order in which it was finished. */
+static void adopt_results(struct world *world, uint32_t at, struct errand *errand)
+{
+    if (!errand)
+        return;
+    adopt_results(world, at, errand->next);
+    errand->sent = true;
+    step_once(world, at, &(struct agent_event){ .type = AGENT_ADOPT, .lease = errand->lease });
+}
+
 void puppet_begin(struct world *world, uint32_t at)
 {
     struct puppet *puppet = &world->puppets[at];
@@ -191,6 +204,7 @@ void puppet_begin(struct world *world, uint32_t at)
     puppet->began_us = world->now_us;
     puppet->agent_due_us = UINT64_MAX;
     puppet->link_free_us = 0;
+    adopt_results(world, at, puppet->results);
     world_later(world, 1, HAPPENING_CONNECT, at, puppet->life);
 }
 
@@ -203,10 +217,10 @@ static void end_process(struct world *world, uint32_t at)
     agent_free(&puppet->agent);
     puppet->life++;
     puppet->connected = false; /* nobody is left to be told */
+    puppet->undrained = puppet->leaving;
     puppet->leaving = false;
     puppet->frozen_until_us = 0;
     network_reset(world, at);
-    puppet->number = UINT32_MAX; /* the process that replaces it is another worker */
 }
 
 void puppet_crash(struct world *world, uint32_t at)
@@ -223,6 +237,7 @@ void puppet_end(struct world *world, uint32_t at)
     world->puppets[at].gone = true;
     if (world->puppets[at].agent)
         end_process(world, at);
+    machine_clear_results(world, at);
 }
 
 void puppet_leave(struct world *world, uint32_t at, bool retires)

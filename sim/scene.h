@@ -22,6 +22,7 @@ struct errand {
     struct agent_lease lease;
     uint64_t start_us, end_us;
     enum sched_failure failure;
+    bool sent; /* its result, on some connection */
 };
 
 struct machine {
@@ -33,15 +34,16 @@ struct puppet {
     const struct world_device *device;
     struct agent *agent; /* NULL: no process */
     struct machine *machines;
-    struct errand *results;
+    struct errand *results; /* finished and not acknowledged: its spool, which its process's death leaves */
     uint32_t device_index, slots_count;
-    uint32_t number; /* the coordinator's for this life, in its term number_term; UINT32_MAX = none */
+    uint32_t number; /* the coordinator's for this worker, in its term number_term; UINT32_MAX = none */
     uint64_t number_term;
     uint64_t life, connection; /* epochs */
     bool up;                   /* the coordinator believes that it is connected */
     bool connected;            /* it believes so itself */
     bool joined, gone;         /* gone: never comes back */
     bool leaving, retires;     /* retires: goes when it left */
+    bool undrained;            /* its process took the place of one that was drained */
     uint64_t joined_us, began_us, leaves_us;
     uint64_t last_up_us, last_down_us; /* of what was sent last, when it arrives: in order */
     uint64_t agent_due_us;

@@ -181,6 +181,7 @@ static void write_figures(struct world *world)
         if (puppet->agent)
             puppet->figures.up_us += world->now_us - puppet->began_us;
         machine_clear(world, at);
+        machine_clear_results(world, at);
         struct world_worker_figures *figures = &puppet->figures;
         const struct world_device *d = puppet->device;
         figures->device = puppet->device_index;

@@ -237,7 +237,9 @@ static void set_identity(struct hello *hello, const struct machine *machine,
 {
     struct hello_store *store = hello->store;
     const char *name = options->name != NULL ? options->name : member != NULL ? member->name : machine->host;
-    uuid_generate(store->worker);
+    uuid_generate(store->worker); /* random also where the worker turns out to have one already */
+    memcpy(&hello->message.life, store->worker, sizeof hello->message.life);
+    hello->message.life = (hello->message.life & INT64_MAX) | 1;
     text_clean(machine->host, store->host, sizeof store->host);
     text_clean(name[0] != 0 ? name : "worker", store->name, sizeof store->name);
     hello->message.protocol_min = PROTOCOL_MIN;

@@ -6,12 +6,15 @@
 #include "isolated.h"
 #include "log.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 static const uint64_t CREDIT_BYTES = 256ull << 20, CACHE_BYTES_MAX = 16ull << 30, HEARTBEAT_US = 1000000;
+static const uint64_t RESULTS_BYTES_MAX = 512ull << 20; /* more than a worker with a living coordinator has */
+static const uint64_t LINGER_US = 500000; /* results on their way are worth waiting for so long at the end */
 
 /* ---- life ---- */
 
@@ -99,6 +102,7 @@ enum err loop_new(const struct loop_config *config, struct loop **loop, struct w
         return why_set(why, ERR_MEMORY, "out of memory");
     made->config = *config;
     made->started_us = clock_monotonic_us();
+    made->home.lock_fd = -1;
     rng_init(&made->rng, seed_of(config->hello));
     works_init(&made->works);
     pieces_init(&made->pieces);
@@ -111,7 +115,7 @@ enum err loop_new(const struct loop_config *config, struct loop **loop, struct w
     if (err == ERR_OK && (made->context = zmq_ctx_new()) == NULL)
         err = why_set_errno(why, ERR_SYSTEM, "cannot start ZeroMQ");
     if (err == ERR_OK)
-        err = wire_connect(made->context, config->url, &made->wire, why);
+        err = wire_connect(made->context, config->url, config->keys, &made->wire, why);
     if (err == ERR_OK)
         wire_free(&made->wire); /* the URL is good; the real connection is made once the slots are open */
     if (err == ERR_OK)
@@ -122,9 +126,12 @@ enum err loop_new(const struct loop_config *config, struct loop **loop, struct w
             .slots_count = made->slots_count,
             .heartbeat_us = HEARTBEAT_US,
             .credit_bytes = config->credit_bytes > 0 ? config->credit_bytes : CREDIT_BYTES,
+            .results_bytes_max = RESULTS_BYTES_MAX,
         });
     if (err == ERR_OK && made->agent == NULL)
         err = why_set(why, ERR_MEMORY, "out of memory");
+    if (err == ERR_OK)
+        spool_begin(made);
     if (err != ERR_OK)
         loop_free(loop);
     return err;
@@ -139,6 +146,7 @@ void loop_free(struct loop **loop)
     for (uint32_t slot = 0; slot < SLOTS_MAX; slot++)
         executor_free(&it->executors[slot]);
     heap_fini(&it->delays);
+    spool_end(it);
     works_fini(&it->works);
     for (uint32_t i = 0; i < it->jobs_count; i++)
         job_unref(&it->jobs[i]);
@@ -208,18 +216,48 @@ static void turn(struct loop *loop, const zmq_pollitem_t *items)
     act_due(loop, clock_monotonic_us());
     if (agent_deadline_us(loop->agent) <= clock_monotonic_us())
         act_feed(loop, &(struct agent_event){ .type = AGENT_TICK });
+    spool_write(loop);
     link_settle(loop);
+}
+
+static void count_finished(void *context, const struct agent_lease *lease, bool finished)
+{
+    (void)lease;
+    *(uint32_t *)context += finished;
+}
+
+/* What was sent and is acknowledged before we go need not be offered again. */
+static bool is_awaiting_acks(const struct loop *loop)
+{
+    uint32_t finished = 0;
+    if (loop->dialogue == DIALOGUE_SERVING)
+        agent_held(loop->agent, count_finished, &finished);
+    return finished > 0;
+}
+
+static void await_events(struct loop *loop, int stop_fd, uint64_t until_us, zmq_pollitem_t *items)
+{
+    int count = fill_items(loop, stop_fd, items);
+    long wait_ms = timeout_ms(loop), left_ms = LONG_MAX;
+    if (until_us < UINT64_MAX) {
+        uint64_t now_us = clock_monotonic_us();
+        left_ms = until_us > now_us ? (long)((until_us - now_us + 999) / 1000) : 0;
+        items[ITEM_STOP].events = 0; /* heard */
+    }
+    if (zmq_poll(items, count, wait_ms < left_ms ? wait_ms : left_ms) < 0 && zmq_errno() != EINTR)
+        ENSURE(false);
 }
 
 void loop_run(struct loop *loop, int stop_fd)
 {
     zmq_pollitem_t items[ITEMS_FIXED + SLOTS_MAX];
+    uint64_t until_us = UINT64_MAX;
     for (;;) {
         link_open(loop);
-        int count = fill_items(loop, stop_fd, items);
-        if (zmq_poll(items, count, timeout_ms(loop)) < 0 && zmq_errno() != EINTR)
-            ENSURE(false);
-        if (items[ITEM_STOP].revents != 0)
+        await_events(loop, stop_fd, until_us, items);
+        if (items[ITEM_STOP].revents != 0 && until_us == UINT64_MAX)
+            until_us = clock_monotonic_us() + LINGER_US;
+        if (until_us < UINT64_MAX && (!is_awaiting_acks(loop) || clock_monotonic_us() >= until_us))
             break;
         turn(loop, items);
     }

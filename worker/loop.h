@@ -18,16 +18,23 @@
 
 #include <stdbool.h>
 
+struct wire_keys;
+
 struct loop_config {
-    const char *url; /* of the coordinator */
+    const char *url;              /* of the coordinator */
+    const struct wire_keys *keys; /* for it; borrowed; NULL: none are needed */
     const char *state_dir;
     struct hello *hello;               /* borrowed; slots that do not open are taken out of it */
     const struct fleet *fleet;         /* an emulated member's, else NULL */
     const struct fleet_worker *member; /* emulated, else NULL */
     uint64_t credit_bytes;             /* of fetched inputs, 0 = default */
     uint64_t cache_bytes_max;          /* of models on disk, 0 = default */
-    bool isolate;                      /* each slot's runtime in a process of its own, see isolated.h */
+    uint64_t spool_bytes_max; /* of unacknowledged results on disk, 0 = default; LOOP_NO_SPOOL = none,
+                                 and another UUID in each life */
+    bool isolate;             /* each slot's runtime in a process of its own, see isolated.h */
 };
+
+#define LOOP_NO_SPOOL UINT64_MAX
 
 struct loop;
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { COMPLAINTS_MAX = 50, EVENTS_PER_TURN = 1024 };
+enum { COMPLAINTS_MAX = 50, EVENTS_PER_TURN = 1024, UNSAID_MAX = 8 };
 
 _Static_assert((int)AGENT_POSTED_MAX + 1 + (int)AGENT_MODELS_MAX <= (int)EXECUTOR_QUEUE_MAX,
                "the agent's commands fit the executor's queue");
@@ -461,7 +461,15 @@ static void on_ran(struct loop *loop, uint32_t slot, struct executor_event *even
                      (unsigned long long)work->lease.job, (unsigned long long)work->lease.first,
                      (unsigned long long)(work->lease.first + work->lease.count - 1), slot,
                      work->reason != NULL ? work->reason : "");
-    feed_attempt(loop, AGENT_RAN, work, work->status == RESULT_OK);
+    struct agent_event ran = { .type = AGENT_RAN,
+                               .term = work->lease.term,
+                               .attempt = work->lease.attempt,
+                               .ok = work->status == RESULT_OK,
+                               .result_bytes = work_output_bytes(work) };
+    act_feed(loop, &ran);
+    work = works_find(&loop->works, ran.term, ran.attempt);
+    if (work != NULL)
+        spool_result(loop, work);
 }
 
 /* A result without a run (its model does not load) gets its reason here. */
@@ -500,6 +508,7 @@ static void do_drop(struct loop *loop, const struct agent_action *action)
     for (uint32_t i = 0; work->outgoing && i < loop->outgoing.count; i++)
         if (loop->outgoing.at[i] == work)
             loop->outgoing.at[i] = NULL;
+    spool_drop(loop, work);
     works_remove(&loop->works, &work);
 }
 
@@ -524,9 +533,26 @@ static uint64_t memory_free_bytes(const struct loop *loop)
     return loop->config.member ? 0 : (uint64_t)sysconf(_SC_AVPHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+/* Anything that we say is a sign of life, and what it causes is one of the coordinator's. A long batch is to
+ * be heard of, so that it can be told from a stuck one. */
+static bool may_be_left_out(const struct loop *loop)
+{
+    uint64_t attempt, since_us, now_us = clock_monotonic_us();
+    bool needed = !loop->said || !loop->heard || loop->unsaid >= UNSAID_MAX;
+    for (uint32_t slot = 0; slot < loop->slots_count && !needed; slot++)
+        needed =
+            agent_running(loop->agent, slot, &attempt, &since_us) && now_us - since_us >= loop->heartbeat_us;
+    return !needed;
+}
+
 static void do_heartbeat(struct loop *loop, const struct agent_action *action)
 {
     (void)action;
+    bool left_out = may_be_left_out(loop);
+    loop->said = loop->heard = false;
+    loop->unsaid = left_out ? loop->unsaid + 1 : 0;
+    if (left_out)
+        return;
     struct message_running running[SLOTS_MAX];
     struct message message = { .type = MESSAGE_HEARTBEAT };
     message.heartbeat.sequence = ++loop->heartbeats;

@@ -40,12 +40,14 @@ static void on_welcome(struct loop *loop, const struct message *message)
     loop->term = welcome->term;
     loop->session = welcome->session;
     loop->heartbeats = 0;
+    loop->heartbeat_us = (uint64_t)welcome->heartbeat_ms * 1000;
+    loop->silence_us = (uint64_t)welcome->silence_ms * 1000;
+    loop->unsaid = 0;
     log_info("WORKER-CONNECTED", "%s as %s, %u slots, term %llu", loop->config.url,
              loop->config.hello->message.name, loop->slots_count, (unsigned long long)welcome->term);
     say_proof(loop, welcome->proof_path);
-    act_feed(loop, &(struct agent_event){ .type = AGENT_CONNECTED,
-                                          .term = welcome->term,
-                                          .heartbeat_us = (uint64_t)welcome->heartbeat_ms * 1000 });
+    act_feed(loop, &(struct agent_event){
+                       .type = AGENT_CONNECTED, .term = welcome->term, .heartbeat_us = loop->heartbeat_us });
 }
 
 static void on_refused(struct loop *loop, const struct message *message)
@@ -82,9 +84,7 @@ static void add_job(struct loop *loop, const struct message_job *from)
 static void forget_job(struct loop *loop, uint64_t number)
 {
     struct job *job = act_find_job(loop, number);
-    if (job == NULL)
-        return;
-    if (job->model != JOB_MODEL_NONE) {
+    if (job == NULL || job->model != JOB_MODEL_NONE) { /* results may be left of a job that is not known */
         act_feed(loop, &(struct agent_event){ .type = AGENT_FORGET, .job = number });
         return;
     }
@@ -268,6 +268,10 @@ static void hear(struct loop *loop, const struct wire_in *in)
 void hear_all(struct loop *loop)
 {
     struct wire_in in;
-    for (int i = 0; i < MESSAGES_PER_TURN && !loop->lost && wire_receive(loop->wire, &in); i++)
+    for (int i = 0; i < MESSAGES_PER_TURN && !loop->lost && wire_receive(loop->wire, &in); i++) {
+        loop->heard = true;
+        loop->heard_us = clock_monotonic_us();
+        loop->doubted_us = 0;
         hear(loop, &in);
+    }
 }

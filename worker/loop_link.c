@@ -5,6 +5,7 @@
 #include "ensure.h"
 #include "log.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@ static const uint64_t BACKOFF_FIRST_US = 50000, BACKOFF_LAST_US = 2000000;
 static const uint64_t GREETING_US = 3000000; /* a WELCOME that takes longer does not come */
 static const uint64_t STEADY_US = 1000000;   /* a connection that lasted this long was a good one */
 static const uint64_t TELL_WAITING_US = 3000000;
+static const uint64_t DOUBT_US = 200000;
 enum { COPY_BYTES = 1024 }; /* smaller payloads are copied: cheaper than counting references */
 
 /* ---- connecting ---- */
@@ -35,7 +37,7 @@ void link_open(struct loop *loop)
         loop->backoff_us = BACKOFF_FIRST_US;
     loop->dialogue = DIALOGUE_NEW;
     loop->lost = false;
-    if (wire_connect(loop->context, loop->config.url, &loop->wire, &why) == ERR_OK)
+    if (wire_connect(loop->context, loop->config.url, loop->config.keys, &loop->wire, &why) == ERR_OK)
         return;
     log_warn("WORKER-WAITING", "%s", why.text);
     pause_before_connecting(loop);
@@ -62,6 +64,7 @@ static void give_up(struct loop *loop)
     loop->dialogue = DIALOGUE_NEW;
     loop->lost = false;
     loop->returned.count = 0;
+    loop->silence_us = loop->doubted_us = 0;
     for (uint32_t i = 0; i < loop->outgoing.count; i++)
         if (loop->outgoing.at[i] != NULL)
             loop->outgoing.at[i]->outgoing = false;
@@ -72,14 +75,38 @@ static void give_up(struct loop *loop)
         act_feed(loop, &(struct agent_event){ .type = AGENT_DISCONNECTED });
 }
 
+/* When the silence of the coordinator is to be looked at; see doubt. */
+static uint64_t silence_due_us(const struct loop *loop)
+{
+    if (loop->silence_us == 0)
+        return UINT64_MAX;
+    return loop->doubted_us > 0 ? loop->doubted_us + DOUBT_US : loop->heard_us + loop->silence_us;
+}
+
+/* Looked at twice: a worker that was stopped itself has not yet been given what came meanwhile. */
+static void doubt(struct loop *loop)
+{
+    char reason[64];
+    uint64_t now_us = clock_monotonic_us();
+    if (now_us < silence_due_us(loop))
+        return;
+    if (loop->doubted_us == 0) {
+        loop->doubted_us = now_us;
+        return;
+    }
+    snprintf(reason, sizeof reason, "nothing was heard for %.1f s", (double)(now_us - loop->heard_us) / 1e6);
+    link_lose(loop, reason);
+}
+
 uint64_t link_deadline_us(const struct loop *loop)
 {
     if (loop->wire == NULL)
         return loop->reconnect_us;
     if (loop->dialogue == DIALOGUE_GREETING_WORKER)
         return loop->greeted_us + GREETING_US;
-    return loop->told_waiting || loop->dialogue == DIALOGUE_SERVING ? UINT64_MAX
-                                                                    : loop->started_us + TELL_WAITING_US;
+    if (loop->dialogue == DIALOGUE_SERVING)
+        return silence_due_us(loop);
+    return loop->told_waiting ? UINT64_MAX : loop->started_us + TELL_WAITING_US;
 }
 
 /* ---- HELLO ---- */
@@ -135,6 +162,7 @@ static void send_frames(struct loop *loop, const struct message *message, const 
                         uint32_t count)
 {
     enum err err = wire_send(loop->wire, 0, message, frames, count);
+    loop->said = loop->said || message->type != MESSAGE_HEARTBEAT;
     if (err != ERR_OK)
         link_lose(loop, err == ERR_MEMORY ? "no memory to send" : "the transport takes no more");
 }
@@ -216,6 +244,7 @@ static void add_result(struct batch *batch, const struct work *work)
         .energy_joules = work->energy_joules,
         .overrun = work->overrun,
         .frames = ok ? work->outputs_count : 0,
+        .again = work->sent,
     };
     if (!ok)
         return;
@@ -262,6 +291,7 @@ static void send_results(struct loop *loop)
             break;
         work->outgoing = false;
         add_result(batch, work);
+        work->sent = true;
     }
     if (!loop->lost)
         send_batch(loop, batch);
@@ -292,6 +322,23 @@ static void tell_waiting(struct loop *loop)
     loop->told_waiting = true;
 }
 
+/* A refused handshake is tried again and again, and told once. One that only breaks off may be a coordinator
+ * that stops: that is told with the waiting. */
+static void tell_refused(struct loop *loop)
+{
+    struct why why;
+    if (loop->dialogue == DIALOGUE_SERVING)
+        loop->told_refused = false;
+    if (loop->wire == NULL || loop->told_refused || loop->dialogue != DIALOGUE_NEW)
+        return;
+    enum wire_refusal refusal = wire_refused(loop->wire, &why);
+    bool may_stop = refusal == WIRE_CLOSED && clock_monotonic_us() < loop->started_us + TELL_WAITING_US;
+    if (refusal == WIRE_NOT_REFUSED || may_stop)
+        return;
+    log_warn("WORKER-REFUSED", "%s", why.text);
+    loop->told_refused = true;
+}
+
 void link_settle(struct loop *loop)
 {
     if (loop->wire != NULL && loop->dialogue == DIALOGUE_SERVING && !loop->lost) {
@@ -301,9 +348,11 @@ void link_settle(struct loop *loop)
             loop->outgoing.count = 0;
         send_returned(loop);
         link_ask_pieces(loop);
+        doubt(loop);
     }
     if (loop->dialogue == DIALOGUE_GREETING_WORKER && clock_monotonic_us() >= loop->greeted_us + GREETING_US)
         link_lose(loop, "no WELCOME came");
+    tell_refused(loop);
     tell_waiting(loop);
     if (loop->lost)
         give_up(loop);

@@ -10,6 +10,7 @@
 #include "dialogue.h"
 #include "executor.h"
 #include "heap.h"
+#include "home.h"
 #include "job.h"
 #include "loop.h"
 #include "models.h"
@@ -57,11 +58,21 @@ struct loop {
     uint64_t welcomed_us;
     uint64_t term, session;
     uint64_t heartbeats; /* sent on this connection */
+    uint64_t heartbeat_us;
+    bool said, heard;    /* something, since the last heartbeat was due */
+    uint32_t unsaid;     /* heartbeats left out in a row */
+    uint64_t heard_us;   /* when the coordinator last said something */
+    uint64_t silence_us; /* after which it is gone; 0 = nobody knows */
+    uint64_t doubted_us; /* its silence was noticed; 0 = not */
     bool told_waiting;   /* the log says already that there is no coordinator */
+    bool told_refused;   /* ... that it does not let us in */
     uint64_t started_us;
 
     uint32_t slots_count;
     struct executor *executors[SLOTS_MAX];
+    struct home home;
+    uint8_t uuid[HOME_UUID_BYTES]; /* the hello's worker points to it once it is known */
+    struct stash *stash;           /* NULL: results are kept in memory alone */
     struct cache *cache;
     struct models models;
     uint32_t jobs_count;
@@ -88,6 +99,14 @@ void link_ask_pieces(struct loop *loop);
 
 /* ---- loop_hear.c ---- */
 void hear_all(struct loop *loop); /* receive a bounded number of messages */
+
+/* ---- loop_spool.c ---- */
+void spool_begin(
+    struct loop *loop); /* who we are, and what earlier lives left: before the first connection */
+void spool_result(struct loop *loop, struct work *work); /* it ran: keep it with the next spool_write */
+void spool_write(struct loop *loop);                     /* the end of the turn */
+void spool_drop(struct loop *loop, struct work *work);
+void spool_end(struct loop *loop);
 
 /* ---- loop_act.c ---- */
 void act_feed(struct loop *loop, const struct agent_event *event); /* and do what the agent then says */

@@ -2,15 +2,18 @@
 #include "blend.h"
 #include "check_model.h"
 #include "clock.h"
+#include "endpoint.h"
 #include "file.h"
 #include "fleet.h"
 #include "hello.h"
+#include "join.h"
 #include "log.h"
 #include "loop.h"
 #include "options.h"
 #include "probe.h"
 #include "sandbox.h"
 #include "slot_process.h"
+#include "wire.h"
 
 #include <limits.h>
 #include <poll.h>
@@ -23,28 +26,49 @@
 #include <unistd.h>
 
 struct settings {
-    const char *coordinator, *name, *fleet, *member, *state_dir, *root, *check_model, *log_level;
+    const char *line; /* of `join`: an invitation */
+    const char *coordinator, *coordinator_key, *name, *fleet, *member, *state_dir, *root, *check_model,
+        *log_level;
     struct option_list labels;
-    uint64_t threads;
-    bool dry_run, json, supervised, isolate, version;
+    uint64_t threads, connect_timeout_us, spool_bytes;
+    bool dry_run, json, supervised, isolate, version, joining, no_start;
+    char state_path[PATH_MAX], url[ENDPOINT_MAX]; /* found, not given */
 };
 
 static const struct option_usage USAGE = {
     .command = "motley-worker",
-    .synopsis = "--coordinator URL [OPTION...] | --dry-run | --check-model FILE",
+    .synopsis = "--coordinator URL [OPTION...] | join URL#SERVERKEY.TOKEN | --dry-run | --check-model FILE",
     .about = "Offers the devices of this machine to a coordinator and runs the batches that it gives them. "
              "It keeps running and "
-             "computing when the coordinator is away, and connects again when it is back.",
+             "computing when the coordinator is away, and connects again when it is back. To come to one on "
+             "another "
+             "machine, type the line there that `motley key invite --role worker` prints on the "
+             "coordinator's host: "
+             "`motley-worker join --help`.",
     .examples = "motley-worker --coordinator ipc:///run/motley/coordinator.ipc\n"
                 "motley-worker --dry-run --json\n"
                 "motley-worker --check-model digits.onnx",
 };
 
+static const struct option_usage JOIN_USAGE = {
+    .command = "motley-worker join",
+    .synopsis = "URL#SERVERKEY.TOKEN [OPTION...]",
+    .about =
+        "Makes this machine a worker of a coordinator on another one, with the line that `motley key invite "
+        "--role worker` printed there: makes this machine's own key, has it put on the coordinator's list, "
+        "remembers the coordinator, and starts the worker. The line works once; typed again on this machine "
+        "it starts the worker, as `motley-worker` alone then does.",
+    .examples = "motley-worker join tcp://10.0.0.5:7117#SERVERKEY.TOKEN --name gpu-1\n",
+};
+
 static enum err parse(struct settings *settings, int argc, char **argv, bool *helped, struct why *why)
 {
+    const char *words[1] = { NULL };
     const struct option_row rows[] = {
         { "coordinator", 'c', OPTION_TEXT, &settings->coordinator, "URL",
-          "ipc:///path or tcp://127.0.0.1:PORT (default: $MOTLEY_COORDINATOR)" },
+          "ipc:///path or tcp://HOST:PORT (default: $MOTLEY_COORDINATOR, else the one that was joined)" },
+        { "coordinator-key", 0, OPTION_TEXT, &settings->coordinator_key, "KEY|FILE",
+          "its public key, for tcp (default: $MOTLEY_COORDINATOR_KEY, else as joined)" },
         { "name", 'n', OPTION_TEXT, &settings->name, "NAME",
           "this worker's name (default: the fleet member's, or the host's)" },
         { "fleet", 0, OPTION_TEXT, &settings->fleet, "FILE",
@@ -54,9 +78,11 @@ static enum err parse(struct settings *settings, int argc, char **argv, bool *he
           "CPU threads of a slot (default: all cores but one)" },
         { "labels", 0, OPTION_LIST, &settings->labels, "KEY=VALUE", "a label; may be given several times" },
         { "state-dir", 0, OPTION_TEXT, &settings->state_dir, "DIR",
-          "where models are cached (default: $MOTLEY_STATE_DIR)" },
+          "where keys are, and models are cached (default: $MOTLEY_STATE_DIR)" },
         { "supervised", 0, OPTION_FLAG, &settings->supervised, NULL,
           "stop when the process that started this one ends" },
+        { "spool-bytes", 0, OPTION_COUNT, &settings->spool_bytes, "N",
+          "disk for results until the coordinator has them, which survive a restart (default 1G; 0: none)" },
         { "isolate", 0, OPTION_FLAG, &settings->isolate, NULL,
           "run models in a sandboxed process per slot: one that crashes ends an attempt, not the worker" },
         { "dry-run", 0, OPTION_FLAG, &settings->dry_run, NULL,
@@ -68,11 +94,19 @@ static enum err parse(struct settings *settings, int argc, char **argv, bool *he
         { "json", 0, OPTION_FLAG, &settings->json, NULL, "with --dry-run and --check-model: JSON" },
         { "log-level", 0, OPTION_TEXT, &settings->log_level, "LEVEL",
           "error, warn, info or debug (default: info)" },
+        { "no-start", 0, OPTION_FLAG, &settings->no_start, NULL, "with join: stop when that is done" },
+        { "connect-timeout", 0, OPTION_DURATION, &settings->connect_timeout_us, "TIME",
+          "with join: give up after this (default 5s)" },
         { "version", 0, OPTION_FLAG, &settings->version, NULL, "print the version, and stop" },
         { 0 },
     };
     size_t words_count = 0;
-    return options_parse(&USAGE, rows, argc, argv, NULL, 0, &words_count, helped, why);
+    settings->joining = argc > 1 && strcmp(argv[1], "join") == 0;
+    int skipped = settings->joining ? 1 : 0;
+    enum err err = options_parse(settings->joining ? &JOIN_USAGE : &USAGE, rows, argc - skipped,
+                                 argv + skipped, words, settings->joining ? 1 : 0, &words_count, helped, why);
+    settings->line = words[0];
+    return err;
 }
 
 /* ---- what to be ---- */
@@ -198,7 +232,8 @@ static enum err serve(const struct settings *settings, const struct fleet *fleet
                       const struct fleet_worker *member, struct why *why)
 {
     static struct machine machine;
-    char state_dir[PATH_MAX];
+    struct identity identity = { .keyed = false };
+    struct wire_keys keys = { .own = &identity.own, .server_half = identity.server_half, .role = "worker" };
     int stop_fd;
     struct hello *hello = NULL;
     struct loop *loop = NULL;
@@ -206,7 +241,8 @@ static enum err serve(const struct settings *settings, const struct fleet *fleet
     bool emulated = member != NULL && !member->local;
     enum err err = block_signals(&stop_fd, why);
     if (err == ERR_OK)
-        err = find_state_dir(settings, state_dir, why);
+        err =
+            join_keys(settings->state_path, settings->coordinator, settings->coordinator_key, &identity, why);
     if (err == ERR_OK)
         err = describe(settings, fleet, member, &machine, &hello, why);
     if (err != ERR_OK || !tie_to_parent(settings, parent) || !wait_to_join(fleet, member, stop_fd)) {
@@ -216,11 +252,13 @@ static enum err serve(const struct settings *settings, const struct fleet *fleet
     tell_prior(member);
     struct loop_config config = {
         .url = settings->coordinator,
-        .state_dir = state_dir,
+        .keys = identity.keyed ? &keys : NULL,
+        .state_dir = settings->state_path,
         .hello = hello,
         .fleet = emulated ? fleet : NULL,
         .member = emulated ? member : NULL,
         .isolate = settings->isolate,
+        .spool_bytes_max = settings->spool_bytes > 0 ? settings->spool_bytes : LOOP_NO_SPOOL,
     };
     sandbox_no_new_privileges();
     err = loop_new(&config, &loop, why);
@@ -235,6 +273,7 @@ static enum err serve(const struct settings *settings, const struct fleet *fleet
     sigprocmask(SIG_UNBLOCK, &set, NULL);
     loop_free(&loop);
     hello_free(&hello);
+    identity_wipe(&identity);
     close(stop_fd);
     return err;
 }
@@ -251,6 +290,46 @@ static enum err set_log(const struct settings *settings, struct why *why)
     return ERR_OK;
 }
 
+/* Given, in the environment, or joined: by this line or earlier. */
+static enum err find_coordinator(struct settings *settings, struct why *why)
+{
+    enum err err = find_state_dir(settings, settings->state_path, why);
+    if (err == ERR_OK && settings->joining) {
+        struct join_wish wish = {
+            .line = settings->line,
+            .name = settings->name != NULL ? settings->name : settings->member,
+            .state_dir = settings->state_path,
+            .timeout_us = settings->connect_timeout_us > 0 ? settings->connect_timeout_us : 5000000,
+        };
+        settings->coordinator = settings->url;
+        return join_in(&wish, settings->url, sizeof settings->url, why);
+    }
+    if (err == ERR_OK && settings->coordinator == NULL)
+        settings->coordinator = getenv("MOTLEY_COORDINATOR");
+    if (err == ERR_OK && settings->coordinator == NULL) {
+        settings->coordinator = settings->url;
+        err = join_remembered(settings->state_path, settings->url, sizeof settings->url, why);
+    }
+    return err;
+}
+
+static enum err check_join(const struct settings *settings, struct why *why)
+{
+    if (!settings->joining)
+        return settings->no_start ? why_set(why, ERR_USAGE, "--no-start belongs to `motley-worker join`")
+                                  : ERR_OK;
+    if (settings->line == NULL)
+        return why_set(
+            why, ERR_USAGE,
+            "join: which invitation? Give the URL#SERVERKEY.TOKEN that `motley key invite --role worker` "
+            "prints on the coordinator's host");
+    if (settings->coordinator != NULL || settings->coordinator_key != NULL || settings->dry_run)
+        return why_set(why, ERR_USAGE,
+                       "join: the line names the coordinator and its key; leave out --coordinator, "
+                       "--coordinator-key and --dry-run");
+    return ERR_OK;
+}
+
 static enum err run(struct settings *settings, struct why *why)
 {
     struct fleet *fleet = NULL;
@@ -262,12 +341,12 @@ static enum err run(struct settings *settings, struct why *why)
         return check_model(settings->check_model, settings->json, why);
     if (settings->root != NULL && !settings->dry_run)
         return why_set(why, ERR_USAGE, "--root belongs to --dry-run");
-    if (settings->coordinator == NULL)
-        settings->coordinator = getenv("MOTLEY_COORDINATOR");
-    if (settings->coordinator == NULL && !settings->dry_run)
-        return why_set(why, ERR_USAGE, "which coordinator? Give --coordinator URL or set MOTLEY_COORDINATOR");
-    err = find_member(settings, &fleet, &member, why);
+    err = check_join(settings, why);
     if (err == ERR_OK)
+        err = find_member(settings, &fleet, &member, why);
+    if (err == ERR_OK && !settings->dry_run)
+        err = find_coordinator(settings, why);
+    if (err == ERR_OK && !settings->no_start)
         err = settings->dry_run ? dry_run(settings, fleet, member, why) : serve(settings, fleet, member, why);
     fleet_free(&fleet);
     return err;
@@ -282,7 +361,7 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], SLOT_PROCESS_WORD) == 0)
         return slot_process_main(argc, argv, find_runtime);
-    struct settings settings = { 0 };
+    static struct settings settings = { .spool_bytes = 1000000000 }; /* holds paths */
     struct why why = { "" };
     bool helped = false;
     enum err err = parse(&settings, argc, argv, &helped, &why);

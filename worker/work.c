@@ -13,7 +13,10 @@ void output_unref(struct output *output)
 {
     if (atomic_fetch_sub(&output->refs, 1) > 1)
         return;
-    free(output->bytes);
+    if (output->map != NULL)
+        stash_map_unref(output->map);
+    else
+        free(output->bytes);
     free(output);
 }
 
@@ -93,6 +96,7 @@ enum err work_take_outputs(struct work *work, struct batch_out *out, struct why 
         atomic_init(&output->refs, 1);
         output->bytes = out->outputs[i];
         output->size = out->outputs_bytes[i];
+        output->map = NULL;
         out->outputs[i] = NULL;
         work->outputs[work->outputs_count++] = output;
     }
@@ -105,6 +109,54 @@ uint64_t work_output_bytes(const struct work *work)
     for (uint32_t i = 0; i < work->outputs_count; i++)
         bytes += work->outputs[i]->size;
     return bytes;
+}
+
+/* ---- the spool ---- */
+
+_Static_assert((int)STASH_OUTPUTS_MAX == (int)RUNTIME_TENSORS_MAX, "the spool takes any result");
+
+void work_show(const struct work *work, struct stash_result *result)
+{
+    *result = (struct stash_result){
+        .lease = work->lease,
+        .wait_us = work->wait_us,
+        .run_us = work->run_us,
+        .energy_joules = work->energy_joules,
+        .overrun = work->overrun,
+        .outputs_count = work->outputs_count,
+        .shapes = work->shapes,
+    };
+    for (uint32_t i = 0; i < work->outputs_count; i++) {
+        result->outputs[i] = work->outputs[i]->bytes;
+        result->sizes[i] = work->outputs[i]->size;
+    }
+}
+
+enum err work_adopt(struct work *work, const struct stash_result *result, struct stash_map *map)
+{
+    size_t shapes_bytes = result->outputs_count * sizeof *work->shapes;
+    work->wait_us = result->wait_us;
+    work->run_us = result->run_us;
+    work->energy_joules = result->energy_joules;
+    work->overrun = result->overrun;
+    work->sent = true;
+    if (result->shapes != NULL && result->outputs_count > 0) {
+        work->shapes = malloc(shapes_bytes);
+        if (work->shapes == NULL)
+            return ERR_MEMORY;
+        memcpy(work->shapes, result->shapes, shapes_bytes);
+    }
+    for (uint32_t i = 0; i < result->outputs_count; i++) {
+        struct output *output = malloc(sizeof *output);
+        if (output == NULL)
+            return ERR_MEMORY;
+        atomic_init(&output->refs, 1);
+        output->bytes = (void *)(uintptr_t)result->outputs[i]; /* sent, never written to */
+        output->size = result->sizes[i];
+        output->map = stash_map_ref(map);
+        work->outputs[work->outputs_count++] = output;
+    }
+    return ERR_OK;
 }
 
 static void work_free(struct work *work)
@@ -170,7 +222,7 @@ struct work *works_add(struct works *works, const struct agent_lease *lease, str
     if (work == NULL)
         return NULL;
     work->lease = *lease;
-    work->job = job_ref(job);
+    work->job = job != NULL ? job_ref(job) : NULL;
     work->energy_joules = -1;
     work->delay = (struct heap_item){ .id = works->next_id++, .index = HEAP_ABSENT };
     insert(works, work);

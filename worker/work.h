@@ -8,6 +8,7 @@
 #include "agent.h"
 #include "heap.h"
 #include "job.h"
+#include "stash.h"
 
 #include <stdatomic.h>
 
@@ -15,6 +16,7 @@ struct output {
     atomic_uint refs;
     void *bytes;
     uint64_t size;
+    struct stash_map *map; /* a reference: bytes are in it; NULL: they are malloc'ed */
 };
 
 /* What an emulated link holds back. */
@@ -22,7 +24,7 @@ enum work_delayed { WORK_NOT_DELAYED = 0, WORK_INPUT_DELAYED, WORK_RESULT_DELAYE
 
 struct work {
     struct agent_lease lease;
-    struct job *job; /* one reference */
+    struct job *job; /* one reference; NULL: the result is of an earlier life, see work_adopt */
     uint32_t model;
     uint64_t received_us, input_due_us;
     const void *inputs[RUNTIME_TENSORS_MAX]; /* in the job's order */
@@ -38,7 +40,9 @@ struct work {
     struct tensor_spec
         *shapes; /* one per output, where the job's declared shapes leave something open; else NULL */
 
-    struct heap_item delay; /* id: a number of its own */
+    struct stash_entry entry; /* its place in the spool */
+    bool sent;                /* before, perhaps: the coordinator may know it already */
+    struct heap_item delay;   /* id: a number of its own */
     enum work_delayed delayed;
     bool outgoing; /* in the loop's list of results to send */
     struct work *bucket_next;
@@ -53,7 +57,7 @@ struct works {
 void works_init(struct works *works);
 void works_fini(struct works *works); /* frees all that is in it */
 
-/* NULL when out of memory. The lease must not be there; job gets a reference. */
+/* NULL when out of memory. The lease must not be there; job, if there is one, gets a reference. */
 struct work *works_add(struct works *works, const struct agent_lease *lease, struct job *job);
 struct work *works_find(const struct works *works, uint64_t term, uint64_t attempt);
 void works_remove(struct works *works, struct work **work); /* frees it */
@@ -69,6 +73,11 @@ void work_fail(struct work *work, uint32_t status, const char *reason);
 MUST_USE enum err work_take_outputs(struct work *work, struct batch_out *out, struct why *why);
 
 uint64_t work_output_bytes(const struct work *work);
+
+/* Between work and spool: a look at a result that is OK; and a fresh work's result from what was found there,
+ * whose outputs are in map. ERR_MEMORY. */
+void work_show(const struct work *work, struct stash_result *result);
+MUST_USE enum err work_adopt(struct work *work, const struct stash_result *result, struct stash_map *map);
 
 void output_unref(struct output *output);
 void output_release(void *bytes, void *output); /* a wire_frame's release; hint is the output */

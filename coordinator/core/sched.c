@@ -474,6 +474,8 @@ static void learn(const struct lease *lease, struct slot *slot, const struct sch
 static void account(struct sched *sched, struct job *job, const struct slot *slot,
                     const struct sched_event *event, uint64_t kept, uint64_t count)
 {
+    if (kept == 0 && event->result.again)
+        return;
     struct account *tally = job_account(job, slot->id, true);
     tally->busy_us += event->result.run_us;
     tally->last_us = sched->now_us;
@@ -772,7 +774,7 @@ static void on_held(struct sched *sched, const struct sched_event *event)
                  !slot_lease_find(slot, event->term, event->attempt);
     struct slot_model *model = whole ? state_model(job, slot) : NULL;
     if (!model) {
-        if (slot && slot->up)
+        if (slot && slot->up && !event->held.finished)
             acknowledge(sched, event->worker, event->term, event->attempt);
         return;
     }
@@ -791,7 +793,6 @@ static void on_held(struct sched *sched, const struct sched_event *event)
                            .model = model->model,
                            .term = event->term,
                            .attempt = event->attempt,
-                           .leased_us = sched->now_us,
                            .tenant = job->tenant,
                            .charged_us = curve_time_us(&model->curve, cost) };
     sched->queues.tenants[job->tenant].slots_held += !state_holds(slot, job->tenant);

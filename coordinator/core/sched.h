@@ -176,7 +176,11 @@ struct sched_event {
             uint64_t run_us, wait_us;
             double energy_joules; /* negative = unknown */
             bool overrun;
+            bool again; /* it may have come before: if nothing of it is wanted, that is no work done twice */
         } result;
+        struct {
+            bool finished; /* it ran, and its result is on its way: its place in a window is not needed */
+        } held;
         struct {
             uint32_t settle;
         } stored; /* STORED, UNSTORABLE: the action's settle; first, count, job as in the action */

@@ -20,7 +20,7 @@ struct lease {
     uint32_t smallest;    /* size that the slot could run of this model */
     uint32_t model;
     uint64_t term, attempt;
-    uint64_t leased_us;
+    uint64_t leased_us;      /* 0 = before the worker came: it may have run for any time */
     double start_us, end_us; /* expected, by the curve as it is now */
     struct blame blame;      /* where exactly this chunk failed before */
     uint32_t tenant;

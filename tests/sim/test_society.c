@@ -65,6 +65,7 @@ struct seen_settle {
 };
 
 struct witness {
+    const struct sched *sched; /* of the coordinator's life */
     uint64_t now_us, events;
     const struct sched_event *event;
     const struct sched_actions *actions;
@@ -245,6 +246,10 @@ static void on_held(const struct sched_event *event)
 {
     struct seen_slot *slot = slot_of(event->worker, event->slot);
     if (!slot || said(SCHED_ACK, event->attempt) || lease_of(slot, event->attempt))
+        return;
+    struct sched_slot_look look; /* what ran finds a place in the window, or its result comes without one */
+    if (event->held.finished && (!sched_slot_look(witness->sched, event->worker, event->slot, &look) ||
+                                 look.in_flight == slot->leases_count))
         return;
     if (!witness->jobs[event->job].open) {
         accuse("ACK-NEVER", "attempt %" PRIx64 " of worker %" PRIu32 " is of no open job", event->attempt,
@@ -691,6 +696,7 @@ static void introduce(void *context, uint32_t worker, uint32_t slot, struct sche
 
 static void set_quotas(void *context, struct sched *sched)
 {
+    witness->sched = sched;
     static struct sched_actions out;
     (void)context;
     for (uint32_t t = 0; t < JOBS; t++)

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-enum { HEARTBEAT_US = 1000, CREDIT_BYTES = 1000, SLOTS = 2 };
+enum { HEARTBEAT_US = 1000, CREDIT_BYTES = 1000, RESULTS_BYTES = 1000, SLOTS = 2 };
 
 static struct agent *agent;
 static struct agent_actions out;
@@ -22,7 +22,7 @@ static int set_up(void **state)
 {
     (void)state;
     now_us = 1;
-    agent = agent_new(&(struct agent_config){ SLOTS, HEARTBEAT_US, CREDIT_BYTES });
+    agent = agent_new(&(struct agent_config){ SLOTS, HEARTBEAT_US, CREDIT_BYTES, RESULTS_BYTES });
     return agent == NULL;
 }
 
@@ -717,6 +717,103 @@ static void test_executor_never_has_too_many(void **state)
     TOLD("result 1 ok, run 16");
 }
 
+static void ran(uint64_t attempt, uint64_t result_bytes)
+{
+    tell(AGENT_STARTED, attempt, true);
+    step((struct agent_event){
+        .type = AGENT_RAN, .term = 1, .attempt = attempt, .ok = true, .result_bytes = result_bytes });
+}
+
+/* Results that nobody acknowledges hold up what would make more of them. */
+static void test_results_are_bounded(void **state)
+{
+    (void)state;
+    start();
+    for (uint64_t attempt = 1; attempt <= 5; attempt++)
+        lease(0, 1, attempt, 1);
+    tell(AGENT_INPUT_READY, 1, true);
+    tell(AGENT_INPUT_READY, 2, true);
+    ran(1, RESULTS_BYTES);
+    TOLD("result 1 ok");
+    tell(AGENT_INPUT_READY, 3, true);
+    TOLD("run 3");
+    ran(2, 1);
+    TOLD("result 2 ok");
+    tell(AGENT_INPUT_READY, 4, true);
+    TOLD("");
+    ran(3, 1); /* the executor had it */
+    TOLD("result 3 ok");
+    disconnect();
+    connect();
+    TOLD("result 1 ok, result 2 ok, result 3 ok");
+    tell(AGENT_INPUT_READY, 5, true);
+    TOLD("");
+    tell(AGENT_ACK, 2, true);
+    TOLD("drop 2");
+    tell(AGENT_ACK, 1, true);
+    TOLD("drop 1, run 4, run 5");
+}
+
+static void test_results_of_a_job_that_is_over(void **state)
+{
+    (void)state;
+    start();
+    job(2, 0, 10);
+    lease(0, 1, 1, 1);
+    lease(0, 2, 2, 1);
+    tell(AGENT_INPUT_READY, 1, true);
+    ran(1, RESULTS_BYTES + 1);
+    tell(AGENT_INPUT_READY, 2, true);
+    TOLD("");
+    forget(1);
+    TOLD("drop 1, drop-job 1, run 2");
+}
+
+/* ---- what an earlier life left ---- */
+
+static void adopt(struct agent_lease lease_adopted)
+{
+    step((struct agent_event){ .type = AGENT_ADOPT, .lease = lease_adopted });
+}
+
+static void note_offer(void *context, const struct agent_lease *offered, bool finished)
+{
+    char *text = context;
+    size_t length = strlen(text);
+    snprintf(text + length, 100 - length, "%s%llu%s", length > 0 ? ", " : "",
+             (unsigned long long)offered->attempt, finished ? " finished" : "");
+}
+
+static void test_adoption(void **state)
+{
+    (void)state;
+    char offers[100] = "";
+    adopt(make_lease(0, 3, 7, 5));
+    TOLD("");
+    adopt(make_lease(1, 4, 8, 5));
+    adopt(make_lease(1, 4, 9, 5));
+    adopt(make_lease(SLOTS, 4, 10, 5)); /* the slot is gone */
+    TOLD("drop 10");
+    adopt(make_lease(0, 3, 7, 5));
+    TOLD("");
+    agent_held(agent, note_offer, offers);
+    assert_string_equal(offers, "7 finished, 8 finished, 9 finished");
+    connect_term(2);
+    TOLD("result 7 ok, result 8 ok, result 9 ok");
+    disconnect();
+    connect_term(2);
+    TOLD("result 7 ok, result 8 ok, result 9 ok");
+    tell(AGENT_RECALL, 8, true);
+    TOLD("");
+    tell(AGENT_ACK, 8, true);
+    TOLD("drop 8");
+    forget(4); /* a job that was never told */
+    TOLD("drop 9");
+    job(3, 0, 10);
+    forget(3);
+    TOLD("drop 7, drop-job 3");
+}
+
 static void test_heartbeats(void **state)
 {
     (void)state;
@@ -739,7 +836,7 @@ static void storm(uint64_t seed)
     rng_init(&rng, seed);
     for (int i = 0; i < 4000; i++) {
         struct agent_event event = {
-            .type = (enum agent_event_type)rng_below(&rng, AGENT_PREFETCH + 1),
+            .type = (enum agent_event_type)rng_below(&rng, AGENT_ADOPT + 1),
             .slot = (uint32_t)rng_below(&rng, SLOTS + 1),
             .job = rng_below(&rng, 8),
             .model = (uint32_t)rng_below(&rng, 8),
@@ -748,6 +845,7 @@ static void storm(uint64_t seed)
             .ok = rng_below(&rng, 8) > 0,
             .other = rng_below(&rng, 3) == 0,
             .row_bytes = rng_below(&rng, 20) == 0 ? UINT64_MAX / 2 : rng_below(&rng, 300),
+            .result_bytes = rng_below(&rng, 600),
         };
         event.lease = make_lease(event.slot, event.job, event.attempt, (uint32_t)rng_below(&rng, 9));
         event.lease.term = event.term;
@@ -871,6 +969,7 @@ static void honest_deliver(struct honest *world)
     honest_step(world, event);
     if (event.type == AGENT_STARTED) {
         event.type = AGENT_RAN;
+        event.result_bytes = 400;
         later(world, event);
     }
 }
@@ -954,6 +1053,9 @@ int main(void)
         STORY(test_table_is_bounded),
         STORY(test_actions_that_do_not_fit_come_later),
         STORY(test_executor_never_has_too_many),
+        STORY(test_results_are_bounded),
+        STORY(test_results_of_a_job_that_is_over),
+        STORY(test_adoption),
         STORY(test_heartbeats),
         STORY(test_storms),
         STORY(test_honest_worlds_finish),

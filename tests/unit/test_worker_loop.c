@@ -40,6 +40,7 @@ static struct wire *server;
 static struct wire_in in;
 static wire_peer peer;
 static uint64_t term;
+static uint32_t silence_ms;
 static struct why why;
 
 static void *run_loop(void *unused)
@@ -58,7 +59,7 @@ static void listen_again(void)
         zmq_ctx_term(context);
     context = zmq_ctx_new();
     const char *urls[] = { url };
-    if (wire_listen(context, urls, 1, &server, &why) != ERR_OK)
+    if (wire_listen(context, urls, 1, NULL, &server, &why) != ERR_OK)
         fail_msg("%s", why.text);
 }
 
@@ -85,6 +86,7 @@ static int set_up(void **state)
         return 1;
     snprintf(url, sizeof url, "ipc://%s/socket", folder);
     term = 7;
+    silence_ms = 0;
     listen_again();
     return 0;
 }
@@ -93,6 +95,8 @@ static void stop_worker(void)
 {
     assert_int_equal(write(stop[1], "x", 1), 1);
     assert_int_equal(pthread_join(thread, NULL), 0);
+    char byte;
+    assert_int_equal(read(stop[0], &byte, 1), 1);
     loop_free(&loop);
     hello_free(&hello);
 }
@@ -155,10 +159,14 @@ static void say(const struct message *message)
 
 static void welcome(const char *proof_path)
 {
-    say(&(struct message){
-        .type = MESSAGE_WELCOME,
-        .welcome = {
-            .protocol = 1, .term = term, .session = 1, .heartbeat_ms = 50, .proof_path = proof_path } });
+    struct message message = { .type = MESSAGE_WELCOME };
+    message.welcome = (struct message_welcome){ .protocol = 1,
+                                                .term = term,
+                                                .session = 1,
+                                                .heartbeat_ms = 50,
+                                                .proof_path = proof_path,
+                                                .silence_ms = silence_ms };
+    say(&message);
 }
 
 static void greet(void)
@@ -319,6 +327,138 @@ static void test_results_are_offered_again(void **state)
     assert_int_equal(results->results_count, 2);
     assert_int_equal(results->results[1].term, 7);
     assert_int_equal(in.frames_count, 2);
+    finish();
+}
+
+/* ---- restarts of the worker ---- */
+
+/* As after kill -9: no BYE, no wait for acknowledgements. */
+static void kill_worker(void)
+{
+    wire_free(&server);
+    zmq_ctx_term(context);
+    context = NULL;
+    stop_worker();
+    listen_again();
+}
+
+static void expect_offer(const struct message_hello *said, uint32_t index, uint64_t attempt)
+{
+    assert_true(index < said->attempts_count);
+    assert_int_equal(said->attempts[index].attempt, attempt);
+    assert_int_equal(said->attempts[index].mac[0], (uint8_t)attempt);
+    assert_true(said->attempts[index].finished);
+}
+
+/* Until its ACK, a result survives the process that made it. */
+static void test_results_survive_a_restart(void **state)
+{
+    (void)state;
+    uint8_t uuid[UUID_BYTES];
+    start_worker(NULL, NULL);
+    const struct message_hello *said = &expect(MESSAGE_HELLO)->hello;
+    memcpy(uuid, said->worker, sizeof uuid);
+    uint64_t life = said->life;
+    welcome("");
+    expect(MESSAGE_PROOF);
+    say_synthetic_job(1, 1000);
+    say_lease(1, 5, 0, 10);
+    assert_true(expect(MESSAGE_LOADED)->loaded.ok);
+    expect_synthetic(5, 0, 10);
+    say_lease(1, 6, 10, 300);
+    expect_synthetic(6, 10, 300);
+    assert_false(in.message->results.results[0].again);
+    say_ack(5);
+    say_lease(1, 7, 400, 10);
+    expect_synthetic(7, 400, 10);
+    kill_worker();
+    start_worker(NULL, NULL);
+    said = &expect(MESSAGE_HELLO)->hello;
+    assert_memory_equal(said->worker, uuid, sizeof uuid);
+    assert_true(said->life > 0 && said->life != life);
+    assert_int_equal(said->attempts_count, 2);
+    expect_offer(said, 0, 6);
+    expect_offer(said, 1, 7);
+    term = 8;
+    welcome("");
+    expect(MESSAGE_PROOF);
+    const struct message_results *results = &expect(MESSAGE_RESULTS)->results;
+    assert_int_equal(results->results_count, 2);
+    assert_true(results->results[0].again && results->results[0].term == 7);
+    assert_int_equal(in.frames_count, 2);
+    assert_int_equal(zmq_msg_size(&in.frames[0]), 300 * 8);
+    for (uint32_t i = 0; i < 300; i++) {
+        uint64_t answer;
+        memcpy(&answer, (const char *)zmq_msg_data(&in.frames[0]) + i * 8, sizeof answer);
+        assert_int_equal(answer, rng_mix64(10 + i));
+    }
+    term = 7;
+    say_ack(6);
+    say(&(struct message){ .type = MESSAGE_FORGET,
+                           .forget = { .jobs = (uint64_t[]){ 1 }, .jobs_count = 1 } });
+    term = 8;
+    say_synthetic_job(2, 1000); /* its result shows that all that was heard */
+    say_lease(2, 9, 0, 10);
+    assert_true(expect(MESSAGE_LOADED)->loaded.ok);
+    expect_synthetic(9, 0, 10);
+    say_ack(9);
+    finish();
+    start_worker(NULL, NULL);
+    assert_int_equal(expect(MESSAGE_HELLO)->hello.attempts_count, 0);
+    stop_worker();
+}
+
+/* ---- silence ---- */
+
+/* The next heartbeat's number. */
+static uint64_t expect_heartbeat(void)
+{
+    uint64_t until_us = clock_monotonic_us() + (uint64_t)PATIENCE_MS * 1000;
+    while (!wire_receive(server, &in) || in.message == NULL || in.message->type != MESSAGE_HEARTBEAT) {
+        assert_true(clock_monotonic_us() < until_us);
+        zmq_pollitem_t item = { .socket = wire_socket(server), .events = ZMQ_POLLIN };
+        assert_true(zmq_poll(&item, 1, 20) >= 0);
+    }
+    peer = in.peer;
+    return in.message->heartbeat.sequence;
+}
+
+/* A coordinator that says nothing any more is left; a pulse is enough of a word. */
+static void test_silence(void **state)
+{
+    (void)state;
+    silence_ms = 250;
+    start_worker(NULL, NULL);
+    greet();
+    say_synthetic_job(1, 1000);
+    say_lease(1, 5, 0, 10);
+    assert_true(expect(MESSAGE_LOADED)->loaded.ok);
+    expect_synthetic(5, 0, 10);
+    wire_peer before = peer;
+    for (uint64_t beat = 0; beat < 30; beat = expect_heartbeat())
+        say(&(struct message){ .type = MESSAGE_PULSE, .pulse = { beat } });
+    assert_int_equal(peer, before);
+    const struct message_hello *said = &expect(MESSAGE_HELLO)->hello; /* silence */
+    assert_int_not_equal(peer, before);
+    assert_int_equal(said->attempts_count, 1);
+    expect_offer(said, 0, 5);
+    welcome("");
+    expect(MESSAGE_PROOF);
+    expect_synthetic(5, 0, 10);
+    say_ack(5);
+    finish();
+}
+
+/* A coordinator that promises nothing may be silent. */
+static void test_silence_of_an_old_coordinator(void **state)
+{
+    (void)state;
+    start_worker(NULL, NULL);
+    greet();
+    wire_peer before = peer;
+    while (expect_heartbeat() < 30)
+        continue;
+    assert_int_equal(peer, before);
     finish();
 }
 
@@ -867,6 +1007,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORY(test_lease_to_ack),
         STORY(test_results_are_offered_again),
+        STORY(test_results_survive_a_restart),
+        STORY(test_silence),
+        STORY(test_silence_of_an_old_coordinator),
         STORY(test_unload),
         STORY(test_prefetch),
         STORY(test_draining_is_remembered),

@@ -45,6 +45,7 @@ struct agent {
     struct held_table table;
     struct held_queue inputs; /* WAITING, in order of receipt */
     uint64_t charged_bytes;   /* sum of all entries' charged */
+    uint64_t results_bytes;   /* sum of all entries' result_bytes */
     uint32_t unwanted_count;
     uint32_t jobs_count, jobs_capacity;
     struct job *jobs; /* ascending */
@@ -303,6 +304,7 @@ static void drop(struct agent *agent, struct held *held)
         held_unlink(&agent->slots[held->lease.slot].ready, held);
     if (held->unwanted)
         agent->unwanted_count--;
+    agent->results_bytes -= held->result_bytes;
     emit_lease(agent, AGENT_DROP, held);
     held_remove(&agent->table, held);
 }
@@ -340,14 +342,20 @@ static void pump_inputs(struct agent *agent)
     }
 }
 
+static bool results_full(const struct agent *agent)
+{
+    return agent->config.results_bytes_max > 0 && agent->results_bytes > agent->config.results_bytes_max;
+}
+
 /* Give the executor what can run; what waits for a model does not hold up what can run. */
 static void pump_slot(struct agent *agent, uint32_t slot)
 {
     struct slot *runner = &agent->slots[slot];
+    bool full = results_full(agent);
     for (struct held *held = runner->ready.first, *next; held != NULL; held = next) {
         next = held->queue_after;
         uint8_t load = runner->loads[held->model];
-        if (load == LOAD_LOADED && runner->posted_count < AGENT_POSTED_MAX) {
+        if (load == LOAD_LOADED && !full && runner->posted_count < AGENT_POSTED_MAX) {
             held_unlink(&runner->ready, held);
             held->state = HELD_POSTED;
             runner->posted_count++;
@@ -561,7 +569,7 @@ static void on_started(struct agent *agent, struct held *held)
     slot->running_since_us = agent->now_us;
 }
 
-static void on_ran(struct agent *agent, struct held *held, bool ok)
+static void on_ran(struct agent *agent, struct held *held, const struct agent_event *event)
 {
     if (held->state != HELD_POSTED && held->state != HELD_RUNNING)
         return;
@@ -573,7 +581,9 @@ static void on_ran(struct agent *agent, struct held *held, bool ok)
         held->state = HELD_FINISHED;
         drop(agent, held);
     } else {
-        finish(agent, held, ok);
+        held->result_bytes = event->result_bytes;
+        agent->results_bytes += held->result_bytes;
+        finish(agent, held, event->ok);
     }
     pump(agent, slot);
 }
@@ -611,16 +621,32 @@ static void on_recalled(struct agent *agent, struct held *held, bool ok)
     pump(agent, slot);
 }
 
+/* Results went: what was held up by them may run. */
+static void run_on(struct agent *agent, bool was_full)
+{
+    for (uint32_t slot = 0; was_full && !results_full(agent) && slot < agent->config.slots_count; slot++)
+        pump_slot(agent, slot);
+    pump_inputs(agent);
+}
+
+static void on_ack(struct agent *agent, struct held *held)
+{
+    bool was_full = results_full(agent);
+    let_go(agent, held);
+    run_on(agent, was_full);
+}
+
 static void on_forget(struct agent *agent, uint64_t number)
 {
-    struct job *job = job_find(agent, number);
-    if (job == NULL)
-        return;
+    bool was_full = results_full(agent);
     for (struct held *held = agent->table.oldest, *next; held != NULL; held = next) {
         next = held->newer;
         if (held->lease.job == number)
             let_go(agent, held);
     }
+    struct job *job = job_find(agent, number);
+    if (job == NULL)
+        return;
     uint64_t uses = job->uses;
     uint32_t place = (uint32_t)(job - agent->jobs);
     free(job->on);
@@ -630,7 +656,7 @@ static void on_forget(struct agent *agent, uint64_t number)
     for (uint32_t model = 0; model < MODELS_MAX; model++)
         if ((uses >> model & 1) && --agent->models[model].jobs_count == 0)
             retire_model(agent, model);
-    pump_inputs(agent);
+    run_on(agent, was_full);
 }
 
 /* Held there and not run yet: without its model it would wait for ever. */
@@ -672,6 +698,26 @@ static bool holds_any(const struct agent *agent, uint64_t job)
     return false;
 }
 
+static void on_adopt(struct agent *agent, const struct agent_lease *lease)
+{
+    if (held_find(&agent->table, lease->term, lease->attempt) != NULL)
+        return;
+    bool sensible = lease->slot < agent->config.slots_count && lease->count > 0;
+    struct held *held = sensible ? held_add(&agent->table, lease) : NULL;
+    if (held == NULL) {
+        emit(agent, &(struct agent_action){ .type = AGENT_DROP,
+                                            .slot = lease->slot,
+                                            .job = lease->job,
+                                            .term = lease->term,
+                                            .attempt = lease->attempt,
+                                            .lease = *lease });
+        return;
+    }
+    held->state = HELD_FINISHED;
+    held->ok = held->adopted = true;
+    send_finished(agent, held);
+}
+
 /* A coordinator that began anew does not know which jobs it told us of, and would never tell us to forget
  * them. It tells us again of those that it still wants. */
 static void forget_idle_jobs(struct agent *agent)
@@ -705,12 +751,10 @@ static void on_attempt(struct agent *agent, const struct agent_event *event)
     switch (event->type) {
     case AGENT_INPUT_READY: on_input_ready(agent, held, event->ok); break;
     case AGENT_STARTED: on_started(agent, held); break;
-    case AGENT_RAN: on_ran(agent, held, event->ok); break;
+    case AGENT_RAN: on_ran(agent, held, event); break;
     case AGENT_RECALL: on_recall(agent, held); break;
     case AGENT_RECALLED: on_recalled(agent, held, event->ok); break;
-    default:
-        let_go(agent, held); /* AGENT_ACK */
-        pump_inputs(agent);
+    default: on_ack(agent, held);
     }
 }
 
@@ -734,6 +778,7 @@ void agent_step(struct agent *agent, uint64_t now_us, const struct agent_event *
     case AGENT_FORGET: on_forget(agent, event->job); break;
     case AGENT_UNLOAD: on_unload(agent, event); break;
     case AGENT_PREFETCH: on_prefetch(agent, event); break;
+    case AGENT_ADOPT: on_adopt(agent, &event->lease); break;
     default: on_attempt(agent, event);
     }
     agent->out = NULL;
@@ -786,13 +831,14 @@ static void check_held(const struct agent *agent, const struct held *held)
     ENSURE((held->state != HELD_WAITING && held->state != HELD_FINISHED) || held->charged == 0);
     ENSURE(!held->recalled || (held->state < HELD_FINISHED && agent->connected));
     ENSURE(!held->unwanted || held->state == HELD_POSTED || held->state == HELD_RUNNING);
-    ENSURE(held->unwanted || job_find(agent, held->lease.job) != NULL);
+    ENSURE(held->unwanted || held->adopted || job_find(agent, held->lease.job) != NULL);
+    ENSURE(held->result_bytes == 0 || held->state == HELD_FINISHED);
     ENSURE(held->state != HELD_RUNNING || agent->slots[held->lease.slot].running == held);
 }
 
 struct sums {
     uint32_t waiting, unwanted;
-    uint64_t charged;
+    uint64_t charged, results;
 };
 
 static void check_slot(const struct agent *agent, uint32_t number)
@@ -842,11 +888,12 @@ void agent_check(const struct agent *agent)
         sums.waiting += held->state == HELD_WAITING;
         sums.unwanted += held->unwanted;
         sums.charged += held->charged;
+        sums.results += held->result_bytes;
     }
     check_queue(&agent->inputs, HELD_WAITING);
     check_models(agent);
     ENSURE(sums.waiting == agent->inputs.count && sums.unwanted == agent->unwanted_count);
-    ENSURE(sums.charged == agent->charged_bytes);
+    ENSURE(sums.charged == agent->charged_bytes && sums.results == agent->results_bytes);
     ENSURE(agent->inputs.first == NULL || agent->charged_bytes > 0);
     ENSURE((agent->heartbeat_due_us == UINT64_MAX) == !agent->connected);
     for (uint32_t slot = 0; slot < agent->config.slots_count; slot++)

@@ -11,7 +11,11 @@
  * Inputs of a lease come from shared storage (the loop maps the file: INPUT_READY at once) or in pieces
  * (FETCH, within the worker's byte credit, in lease order). The executor runs READY leases of a slot in
  * order. Finished results are kept until their ACK, and sent again after each reconnect. Nothing is forgotten
- * because a connection broke.
+ * because a connection broke. While more bytes of results wait for their ACK than the configuration allows,
+ * nothing new is run: leases wait, and the coordinator, whose windows are then full, gives no more.
+ *
+ * What an earlier life of the worker finished and kept on its disk is adopted at the start: it is FINISHED
+ * like any other, but its job need not be known.
  *
  * A model without jobs stays warm for a while; one with jobs is unloaded when the coordinator wants its
  * memory, and loaded again by the next LOAD or lease. */
@@ -35,7 +39,8 @@ enum {
 struct agent_config {
     uint32_t slots_count;
     uint64_t heartbeat_us;
-    uint64_t credit_bytes; /* input bytes requested or held and not yet run; one lease always may */
+    uint64_t credit_bytes;      /* input bytes requested or held and not yet run; one lease always may */
+    uint64_t results_bytes_max; /* of results in memory that wait for their ACK, see above; 0 = no bound */
 };
 
 struct agent_lease {
@@ -65,6 +70,8 @@ enum agent_event_type {
     AGENT_FORGET,   /* job */
     AGENT_UNLOAD,   /* slot, model: unless leases of it are held there */
     AGENT_PREFETCH, /* job: its model (or if other, model) is wanted in the cache, on no slot yet */
+    AGENT_ADOPT,    /* lease: it ran well in an earlier life, the loop has the result; before the first
+                       CONNECTED.    A lease that makes no sense here is dropped at once */
 };
 
 struct agent_event {
@@ -76,7 +83,8 @@ struct agent_event {
     bool ok, other;
     uint64_t row_bytes;       /* JOB: of the inputs that must be fetched (0 where all of them are mapped) */
     uint64_t heartbeat_us;    /* CONNECTED: as WELCOME says; 0 = the configuration's */
-    struct agent_lease lease; /* LEASE */
+    uint64_t result_bytes;    /* RAN: what its result takes in memory */
+    struct agent_lease lease; /* LEASE, ADOPT */
 };
 
 enum agent_action_type {

@@ -26,9 +26,11 @@ struct held {
     bool unwanted;     /* nobody wants it any more: drop it once the executor lets go */
     bool ok;           /* FINISHED: it ran well */
     bool input_failed; /* FINISHED: its rows could not be read */
+    bool adopted;      /* FINISHED in an earlier life: its job may be unknown */
     uint32_t model;
     uint64_t bytes;                          /* of its input rows */
     uint64_t charged;                        /* of them, what counts against the credit now */
+    uint64_t result_bytes;                   /* FINISHED: in memory */
     struct held *older, *newer;              /* all, in order of receipt */
     struct held *queue_before, *queue_after; /* in one queue */
     struct held *bucket_next;
