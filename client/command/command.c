@@ -21,6 +21,7 @@ const struct command command_table[] = {
     { "job results", "write a finished job's answers to a file", command_job_results },
     { "job cancel", "cancel jobs", command_job_cancel },
     { "job change", "give jobs another priority or deadline", command_job_change },
+    { "job remove", "keep jobs that are over no longer", command_job_remove },
     { "job explain", "why a job waits or is slow", command_job_explain },
     { "job report", "what each device did in a job", command_job_report },
     { "worker list", "the workers", command_worker_list },
@@ -32,6 +33,16 @@ const struct command command_table[] = {
     { "model list", "the registered models", command_model_list },
     { "model show", "a registered model's inputs and outputs", command_model_show },
     { "model check", "what a model file takes and gives", command_model_check },
+    { "model remove", "register a model no longer", command_model_remove },
+    { "key new", "make this user's own key, and print its public half", command_key_new },
+    { "key show", "print the coordinator's public key", command_key_show },
+    { "key allow", "let the holder of a key connect", command_key_allow },
+    { "key invite", "print one line that lets a machine in", command_key_invite },
+    { "key revoke", "take a key off the allow list", command_key_revoke },
+    { "key list", "the keys that may connect", command_key_list },
+    { "join", "use a coordinator on another machine", command_join },
+    { "doctor", "test each step to the coordinator, and this machine", command_doctor },
+    { "completion", "print a shell's completion script", command_completion },
     { "status", "the coordinator's state", command_status },
     { "events", "what happened lately", command_events },
     { "simulate", "plan: a job on a fleet in virtual time", command_simulate },
@@ -43,9 +54,8 @@ const struct command command_table[] = {
 };
 
 static const char *const planned[] = {
-    "doctor",         "key",           "completion",          "job retry",          "model remove",
-    "bench dispatch", "bench latency", "bench single-stream", "bench multi-stream", "bench server",
-    "bench offline",  "bench compare",
+    "job retry",          "bench dispatch", "bench latency", "bench single-stream",
+    "bench multi-stream", "bench server",   "bench offline", "bench compare",
 };
 
 /* How many of argv's words are the name's; 0 if they are not. */

@@ -529,9 +529,14 @@ void render_coordinator(yyjson_val *status, FILE *stream)
     fprintf(stream, "workers     %llu with %llu slots\n",
             (unsigned long long)yyjson_get_uint(get(status, "workers")),
             (unsigned long long)yyjson_get_uint(get(status, "slots")));
-    fprintf(stream, "jobs        %llu queued, %llu running\n",
+    fprintf(stream, "jobs        %llu queued, %llu running, %llu over and kept\n",
             (unsigned long long)yyjson_get_uint(get(jobs, "queued")),
-            (unsigned long long)yyjson_get_uint(get(jobs, "running")));
+            (unsigned long long)yyjson_get_uint(get(jobs, "running")),
+            (unsigned long long)yyjson_get_uint(get(jobs, "kept")));
+    if (yyjson_is_uint(get(status, "state_bytes")))
+        fprintf(stream, "state       %.3g GB in %s, %.3g GB free there\n",
+                yyjson_get_num(get(status, "state_bytes")) / 1e9, text_of(coordinator, "state_dir"),
+                yyjson_get_num(get(status, "state_free_bytes")) / 1e9);
     yyjson_val *online = get(status, "online");
     if (yyjson_get_uint(get(online, "answered")) || yyjson_get_uint(get(online, "in_flight")))
         fprintf(stream, "online      %llu requests answered, %llu in flight\n",

@@ -59,6 +59,7 @@ enum err roll_read(const char *state_dir, struct roll *roll, struct why *why)
     yyjson_val *root = yyjson_doc_get_root(doc);
     process_boot_id(boot);
     copy_text(root, "url", roll->url, sizeof roll->url);
+    copy_text(root, "listen", roll->listen, sizeof roll->listen);
     copy_text(root, "short", roll->short_dir, sizeof roll->short_dir);
     copy_text(root, "boot", then, sizeof then);
     err = doc ? take_entries(yyjson_obj_get(root, "processes"), strcmp(boot, then) == 0, roll, why)
@@ -69,6 +70,14 @@ enum err roll_read(const char *state_dir, struct roll *roll, struct why *why)
     return err;
 }
 
+static void add_text(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, const char *text)
+{
+    if (*text)
+        yyjson_mut_obj_add_str(doc, object, key, text);
+    else
+        yyjson_mut_obj_add_null(doc, object, key);
+}
+
 static char *roll_print(const struct roll *roll, size_t *size)
 {
     char boot[PROCESS_BOOT_MAX];
@@ -77,10 +86,8 @@ static char *roll_print(const struct roll *roll, size_t *size)
     yyjson_mut_doc_set_root(doc, root);
     process_boot_id(boot);
     yyjson_mut_obj_add_str(doc, root, "url", roll->url);
-    if (roll->short_dir[0])
-        yyjson_mut_obj_add_str(doc, root, "short", roll->short_dir);
-    else
-        yyjson_mut_obj_add_null(doc, root, "short");
+    add_text(doc, root, "listen", roll->listen);
+    add_text(doc, root, "short", roll->short_dir);
     yyjson_mut_obj_add_str(doc, root, "boot", boot);
     yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, root, "processes");
     for (size_t i = 0; i < roll->count; i++) {

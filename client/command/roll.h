@@ -2,9 +2,9 @@
 /* roll - fleet.json in the state directory: which processes a fleet on this machine consists of, and where
  * its coordinator listens.
  *
- *     {"url":"ipc://...","short":"/tmp/motley-x" or
- * null,"boot":"...","processes":[{"role":"supervisor","name":"","pid":1,"start":2},
- *      {"role":"coordinator",...}, {"role":"worker","name":"lab-1",...}]}
+ *     {"url":"ipc://...","listen":"tcp://0.0.0.0:7117" or null,"short":"/tmp/motley-x" or null,"boot":"...",
+ *      "processes":[{"role":"supervisor","name":"","pid":1,"start":2}, {"role":"coordinator",...},
+ *                   {"role":"worker","name":"lab-1",...}]}
  *
  * libmotley reads the url; `motley down` the processes, also when some or all of them are dead. */
 #ifndef ROLL_H
@@ -25,6 +25,7 @@ struct roll_entry {
 
 struct roll {
     char url[ADDRESS_MAX];
+    char listen[ADDRESS_MAX];       /* what it listens on besides, for others; "" = nothing */
     char short_dir[PATH_MAX_BYTES]; /* a short name for a long state directory, to be removed with the fleet;
                                        "" = none */
     size_t count;

@@ -171,7 +171,24 @@ static enum err start(struct supervisor *s, struct roll_entry *entry, char *cons
 
 #define WORD(text) ((char *)(uintptr_t)(text)) /* argv is not written to */
 
-_Static_assert(2 * OPTION_LIST_MAX + 9 <= PROCESS_ARGS_MAX, "all tenants fit on a command line");
+_Static_assert(2 * OPTION_LIST_MAX + 15 <= PROCESS_ARGS_MAX, "all tenants fit on a command line");
+
+/* Behind the count words that are there; how many there are then. */
+static size_t add_keeping(const struct supervise_plan *plan, char **argv, size_t count)
+{
+    const struct {
+        const char *option, *value;
+    } rows[] = { { "--keep", plan->keep },
+                 { "--keep-jobs", plan->keep_jobs },
+                 { "--keep-bytes", plan->keep_bytes } };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (!rows[i].value)
+            continue;
+        argv[count++] = WORD(rows[i].option);
+        argv[count++] = WORD(rows[i].value);
+    }
+    return count;
+}
 
 static enum err start_coordinator(struct supervisor *s, struct why *why)
 {
@@ -179,10 +196,11 @@ static enum err start_coordinator(struct supervisor *s, struct why *why)
     char *argv[PROCESS_ARGS_MAX] = { s->coordinator,   WORD("--state-dir"), WORD(plan->state_dir),
                                      WORD("--listen"), WORD(plan->url),     WORD("--supervised") };
     size_t count = 6;
-    if (plan->listen) {
+    if (plan->listen[0]) {
         argv[count++] = WORD("--listen");
         argv[count++] = WORD(plan->listen);
     }
+    count = add_keeping(plan, argv, count);
     for (size_t i = 0; plan->tenants && i < plan->tenants->count; i++) {
         argv[count++] = WORD("--tenant");
         argv[count++] = WORD(plan->tenants->at[i]);
@@ -200,6 +218,10 @@ static enum err start_worker(struct supervisor *s, const struct fleet_worker *wo
     if (!worker->local) {
         argv[6] = WORD("--fleet");
         argv[7] = WORD(s->plan->fleet_path);
+    }
+    if (s->plan->fleeting) { /* none of its processes comes back to find what it left */
+        argv[worker->local ? 6 : 8] = WORD("--spool-bytes");
+        argv[worker->local ? 7 : 9] = WORD("0");
     }
     snprintf(entry->role, sizeof entry->role, "worker");
     snprintf(entry->name, sizeof entry->name, "%s", worker->name);
@@ -406,6 +428,7 @@ static enum err prepare(struct supervisor *s, struct why *why)
     snprintf(logs, sizeof logs, "%s/logs", s->plan->state_dir);
     snprintf(s->environment, sizeof s->environment, "MOTLEY_STATE_DIR=%s", s->plan->state_dir);
     snprintf(s->roll.url, sizeof s->roll.url, "%s", s->plan->url);
+    snprintf(s->roll.listen, sizeof s->roll.listen, "%s", s->plan->listen);
     snprintf(s->roll.short_dir, sizeof s->roll.short_dir, "%s", s->plan->short_dir);
     s->roll.entries = calloc((size_t)s->plan->fleet->workers_count + 2, sizeof *s->roll.entries);
     if (!s->roll.entries)

@@ -26,12 +26,14 @@ struct supervise_plan {
     const char *state_dir;             /* absolute, there, ours alone */
     char url[ADDRESS_MAX];             /* where the coordinator listens: supervise_place */
     char short_dir[PATH_MAX_BYTES];    /* "" = none */
-    const char *listen;                /* a further URL; NULL = none */
+    char listen[ADDRESS_MAX];          /* a further URL, its port known; "" = none */
     const struct option_list *tenants; /* the coordinator's --tenant; NULL = none */
-    bool fleeting;                     /* one job's fleet: state_dir is removed at the end */
-    bool logs;                         /* the children's output goes to <state_dir>/logs/, else to ours */
-    int control_fd;                    /* its end stops the fleet; -1 = none */
-    int status_fd;                     /* a line per event: supervise_parse; -1 = none */
+    const char *keep, *keep_jobs,
+        *keep_bytes; /* the coordinator's options of these names; NULL = not given */
+    bool fleeting;   /* one job's fleet: state_dir is removed at the end */
+    bool logs;       /* the children's output goes to <state_dir>/logs/, else to ours */
+    int control_fd;  /* its end stops the fleet; -1 = none */
+    int status_fd;   /* a line per event: supervise_parse; -1 = none */
     void (*on_started)(const struct supervise_plan *plan); /* (optional) all processes are started */
 };
 

@@ -39,6 +39,7 @@ motley *tool_connect(const struct tool_link *link, int *code)
     struct motley_connect_options options = MOTLEY_CONNECT_INIT;
     struct motley_error error;
     options.coordinator = link->coordinator;
+    options.coordinator_key = link->coordinator_key;
     options.timeout_seconds = (double)link->connect_timeout_us / 1e6;
     motley *connection = motley_connect(&options, NULL, &error);
     *code = connection ? 0 : tool_fail_error(&error);

@@ -13,7 +13,7 @@
 enum { TOOL_INTERRUPTED = 130 };
 
 struct tool_link {
-    const char *coordinator;
+    const char *coordinator, *coordinator_key;
     uint64_t connect_timeout_us; /* 0 = the library's 5 s */
     bool json;
 };
@@ -26,6 +26,9 @@ struct tool_link {
     { "coordinator", 0,                                                                                      \
       OPTION_TEXT,   &(link).coordinator,                                                                    \
       "URL",         "the coordinator (default: $MOTLEY_COORDINATOR, else the fleet of `motley up`)" },      \
+        { "coordinator-key", 0,                                                                              \
+          OPTION_TEXT,       &(link).coordinator_key,                                                        \
+          "KEY|FILE",        "its public key, for tcp (default: $MOTLEY_COORDINATOR_KEY, else as joined)" }, \
         { "connect-timeout",          0,      OPTION_DURATION,                                               \
           &(link).connect_timeout_us, "TIME", "give up on the coordinator after this (default 5s)" },        \
         TOOL_JSON_ROW(link)

@@ -6,6 +6,8 @@
 #include "file.h"
 #include "fleet.h"
 #include "log.h"
+#include "reach.h"
+#include "retention_words.h"
 #include "roll.h"
 #include "roster_check.h"
 #include "supervise.h"
@@ -69,7 +71,8 @@ static enum err prepare(struct up *up, const char *fleet, const char *listen, st
     up->plan.fleet = up->fleet;
     up->plan.fleet_path = fleet ? up->fleet_path : NULL;
     up->plan.state_dir = up->state_dir;
-    up->plan.listen = listen;
+    if (err == ERR_OK && listen)
+        err = reach_fix_port(listen, up->plan.listen, why);
     up->plan.control_fd = up->plan.status_fd = -1;
     return err == ERR_OK ? supervise_place(&up->plan, why) : err;
 }
@@ -82,6 +85,10 @@ static void print_up(const struct supervise_plan *plan)
     yyjson_mut_obj_add_str(doc, root, "fleet", plan->fleet->name);
     yyjson_mut_obj_add_uint(doc, root, "workers", plan->fleet->workers_count);
     yyjson_mut_obj_add_str(doc, root, "url", plan->url);
+    if (plan->listen[0])
+        yyjson_mut_obj_add_str(doc, root, "listen", plan->listen);
+    else
+        yyjson_mut_obj_add_null(doc, root, "listen");
     yyjson_mut_obj_add_str(doc, root, "state_dir", plan->state_dir);
     tool_print_mut(doc);
     fflush(stdout);
@@ -226,8 +233,8 @@ static int detach(struct up *up, bool json)
         return 0;
     }
     if (err == ERR_OK) {
-        fprintf(stderr, "motley: fleet %s is up: %u workers, coordinator at %s\n", up->fleet->name,
-                up->fleet->workers_count, up->plan.url);
+        fprintf(stderr, "motley: fleet %s is up: %u workers, coordinator at %s%s%s\n", up->fleet->name,
+                up->fleet->workers_count, up->plan.url, up->plan.listen[0] ? " and " : "", up->plan.listen);
         return 0;
     }
     if (up->supervisor > 0) {
@@ -246,8 +253,11 @@ int command_up(int argc, char **argv)
         "started again, a worker is\n"
         "not. Ctrl-C or `motley down` stops them; jobs are kept. With --detach the command returns when "
         "every worker said hello, and the\n"
-        "logs are in the state directory ($MOTLEY_STATE_DIR, else ~/.local/state/motley).",
+        "logs are in the state directory ($MOTLEY_STATE_DIR, else ~/.local/state/motley). With --listen "
+        "tcp://..., other machines may come, each with a key: `motley key invite` prints the line to type "
+        "there.",
         "  motley up --detach && motley submit --model synthetic --samples 1000 --wait; motley down\n"
+        "  motley up --detach --listen tcp://0.0.0.0:7117 && motley key invite --role worker\n"
     };
     struct up up = { .status_fd = -1 };
     struct why why;
@@ -259,15 +269,25 @@ int command_up(int argc, char **argv)
         { "fleet", 'f', OPTION_TEXT, &fleet, "FILE",
           "a fleet file (default: one worker with what it finds)" },
         { "detach", 'd', OPTION_FLAG, &away, NULL, "return when every worker said hello" },
-        { "listen", 0, OPTION_TEXT, &listen, "URL", "listen there, too: ipc:// or tcp://127.0.0.1:PORT" },
+        { "listen", 0, OPTION_TEXT, &listen, "URL",
+          "listen there, too: tcp://0.0.0.0:7117 for other machines, which need keys" },
         { "tenant", 0, OPTION_LIST, &tenants, "NAME=WEIGHT[:SLOTS]",
           "a tenant's share of the devices, and how many slots it may hold; may be repeated" },
+        { "keep", 0, OPTION_TEXT, &up.plan.keep, "TIME",
+          "how long jobs that are over are kept, with their answers (default 30d; forever)" },
+        { "keep-jobs", 0, OPTION_TEXT, &up.plan.keep_jobs, "N",
+          "how many of them at most (default 100k; all)" },
+        { "keep-bytes", 0, OPTION_TEXT, &up.plan.keep_bytes, "BYTES",
+          "the state directory's size at most, such as 100GB: the oldest of them go (default: any)" },
         { "json", 0, OPTION_FLAG, &json, NULL, "print JSON for programs once the fleet is started" },
         { 0 }
     };
     if (!tool_parse(&usage, rows, argc, argv, NULL, 0, NULL, &code))
         return code;
-    enum err err = prepare(&up, fleet, listen, &why);
+    struct retention_words words;
+    enum err err = retention_words_read(up.plan.keep, up.plan.keep_jobs, up.plan.keep_bytes, &words, &why);
+    if (err == ERR_OK)
+        err = prepare(&up, fleet, listen, &why);
     up.plan.tenants = &tenants;
     code = err != ERR_OK ? tool_fail(err, &why) : away ? detach(&up, json) : stay(&up, json);
     if (up.status_fd >= 0)

@@ -3,6 +3,7 @@
 
 #include "bounds.h"
 #include "file.h"
+#include "joined.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +42,7 @@ enum err address_resolve(const char *given, char url[ADDRESS_MAX], struct why *w
 {
     const char *variable = getenv("MOTLEY_COORDINATOR");
     char path[PATH_MAX_BYTES];
+    struct joined joined;
     if (given && *given)
         return copy_url(given, url, why);
     if (variable && *variable)
@@ -48,14 +50,20 @@ enum err address_resolve(const char *given, char url[ADDRESS_MAX], struct why *w
     enum err err = file_state_dir(path, sizeof path - 16, why);
     if (err != ERR_OK)
         return err;
+    size_t length = strlen(path);
     strcat(path, "/fleet.json");
-    if (access(path, R_OK) != 0)
-        return why_set(
-            why, ERR_UNREACHABLE,
-            "no coordinator is named and no fleet is up (%s is not there); start one with `motley up "
-            "--detach`, or give --coordinator URL",
-            path);
-    return from_fleet_file(path, url, why);
+    if (access(path, R_OK) == 0)
+        return from_fleet_file(path, url, why);
+    path[length] = 0;
+    err = joined_read(path, &joined, why);
+    if (err == ERR_OK)
+        return copy_url(joined.url, url, why);
+    if (err != ERR_NOT_FOUND)
+        return err;
+    return why_set(why, ERR_UNREACHABLE,
+                   "no coordinator is named, no fleet is up (%.200s/fleet.json is not there) and none was "
+                   "joined; start one with `motley up --detach`, or give --coordinator URL",
+                   path);
 }
 
 static size_t read_nonce(const char *folder, size_t length, uint8_t nonce[ADDRESS_NONCE_MAX])

@@ -45,16 +45,21 @@ void connection_close(struct motley *connection)
         wire_free(&connection->wire);
 }
 
-/* Nothing can be sent before there is a line. */
+/* Nothing can be sent before there is a line. A refused key is told at once; a coordinator that only hangs up
+ * may be one that stops, so it is tried until the time is over. */
 static enum err await_line(struct motley *connection, uint64_t deadline_us, struct why *why)
 {
     zmq_pollitem_t item = { .socket = wire_monitor_socket(connection->wire), .events = ZMQ_POLLIN };
+    enum wire_refusal refusal = WIRE_NOT_REFUSED;
     do {
         if (wire_is_connected(connection->wire))
             return ERR_OK;
+        refusal = wire_refused(connection->wire, why);
+        if (refusal == WIRE_KEY_REFUSED || refusal == WIRE_STRANGER)
+            return ERR_REFUSED;
         (void)zmq_poll(&item, 1, poll_ms(deadline_us));
     } while (clock_monotonic_us() < deadline_us);
-    return unanswered(connection, why);
+    return refusal == WIRE_CLOSED ? ERR_REFUSED : unanswered(connection, why);
 }
 
 /* Wait for one message. False with *err = ERR_TIMEOUT, or ERR_UNREACHABLE when the line broke. */
@@ -99,6 +104,7 @@ static enum err judge_welcome(struct motley *connection, const struct wire_in *i
     connection->term = message->client_welcome.term;
     connection->pid = message->client_welcome.pid;
     connection->same_host = message->client_welcome.same_host;
+    snprintf(connection->role, sizeof connection->role, "%s", message->client_welcome.role);
     return ERR_OK;
 }
 
@@ -125,7 +131,10 @@ static enum err greet(struct motley *connection, uint64_t deadline_us, struct wh
 static enum err open_once(struct motley *connection, uint64_t deadline_us, struct why *why)
 {
     uint64_t slice_us = clock_monotonic_us() + GREETING_US;
-    enum err err = wire_connect(connection->context, connection->url, &connection->wire, why);
+    const struct identity *identity = &connection->identity;
+    struct wire_keys keys = { .own = &identity->own, .server_half = identity->server_half, .role = "client" };
+    enum err err = wire_connect(connection->context, connection->url, identity->keyed ? &keys : NULL,
+                                &connection->wire, why);
     if (err == ERR_OK)
         err = await_line(connection, deadline_us, why);
     if (err == ERR_OK)
@@ -154,7 +163,7 @@ static void number_request(struct motley *connection, struct message *message)
                        offsetof(struct message_output_get, request) == 0 &&
                        offsetof(struct message_blob_put, request) == 0,
                    "a request's number comes first");
-    ENSURE(message->type >= MESSAGE_SUBMIT && message->type <= MESSAGE_CHANGE);
+    ENSURE(message->type >= MESSAGE_SUBMIT && message->type < MESSAGE_CLIENT_WELCOME);
     message->view.request = ++connection->next_request;
 }
 

@@ -12,6 +12,7 @@
 #define CONNECTION_H
 
 #include "address.h"
+#include "identity.h"
 #include "messages.h"
 
 #include <stdbool.h>
@@ -23,10 +24,12 @@ struct motley {
     void *context;     /* ZeroMQ's */
     struct wire *wire; /* NULL when closed */
     char url[ADDRESS_MAX];
-    uint64_t timeout_us; /* to connect, and for each answer */
+    struct identity identity; /* with which keys */
+    uint64_t timeout_us;      /* to connect, and for each answer */
     uint64_t next_request;
     uint64_t term, pid; /* of the coordinator that was greeted */
     bool same_host;     /* it can read our files */
+    char role[16];      /* of our key, by the list there; "" = it did not say */
     struct kept_output
         *kept; /* outputs that motley_wait must fetch, because the coordinator cannot write them here */
     struct known_model *known; /* infer.c's: the model file last used, uploaded; NULL = none */

@@ -3,7 +3,9 @@
 
 #include "clock.h"
 #include "connection.h"
+#include "file.h"
 #include "infer.h"
+#include "joined.h"
 #include "precision.h"
 #include "submit.h"
 #include "upload.h"
@@ -27,20 +29,36 @@ void motley_error_set(struct motley_error *error, enum err err, const struct why
 /* ---- connecting
  * ------------------------------------------------------------------------------------------------------ */
 
+/* A key that was joined belongs to its own coordinator: another's needs one that is given. */
+static enum err find_keys(struct motley *connection, const char *given, struct why *why)
+{
+    char state_dir[PATH_MAX_BYTES], joined[KEY_TEXT_MAX];
+    if (strncmp(connection->url, "tcp://", 6) != 0)
+        return ERR_OK;
+    enum err err = file_state_dir(state_dir, sizeof state_dir, why);
+    if (err != ERR_OK)
+        return err;
+    if (!given || !*given)
+        given = joined_key(state_dir, connection->url, joined);
+    return identity_find(state_dir, connection->url, given, &connection->identity, why);
+}
+
 static enum err read_options(const struct motley_connect_options *options, struct motley *connection,
                              struct why *why)
 {
     struct motley_connect_options known = MOTLEY_CONNECT_INIT;
-    if (options && (options->size < sizeof known || options->size > sizeof known))
+    size_t first = offsetof(struct motley_connect_options, coordinator_key); /* as it was at first */
+    if (options && options->size != sizeof known && options->size != first)
         return why_set(why, ERR_USAGE,
                        "motley_connect: begin with MOTLEY_CONNECT_INIT of this version's motley.h");
     if (options)
-        known = *options;
+        memcpy(&known, options, options->size);
     if (known.timeout_seconds > TIMEOUT_MAX_SECONDS)
         known.timeout_seconds = TIMEOUT_MAX_SECONDS;
     connection->timeout_us =
         known.timeout_seconds > 0.0 ? (uint64_t)(known.timeout_seconds * 1e6) : DEFAULT_TIMEOUT_US;
-    return address_resolve(known.coordinator, connection->url, why);
+    enum err err = address_resolve(known.coordinator, connection->url, why);
+    return err == ERR_OK ? find_keys(connection, known.coordinator_key, why) : err;
 }
 
 motley *motley_connect(const struct motley_connect_options *options, void *reserved,
@@ -72,6 +90,7 @@ void motley_close(motley **connection)
     if (it->context)
         zmq_ctx_term(it->context);
     infer_forget(it);
+    identity_wipe(&it->identity);
     while (it->kept) {
         struct kept_output *next = it->kept->next;
         free(it->kept->output);
@@ -109,6 +128,46 @@ int motley_cancel(motley *connection, const char *which, struct motley_error *er
     answer_free(&answer);
     motley_error_set(error, err, &why);
     return count;
+}
+
+/* At most so many go at a time, so that no answer takes long. */
+enum { REMOVED_AT_ONCE = 1000 };
+
+static enum err remove_once(struct motley *connection, uint32_t what, const char *which, uint64_t *count,
+                            struct why *why)
+{
+    struct answer answer = { 0 };
+    struct message message = { .type = MESSAGE_REMOVE };
+    message.remove.what = what;
+    message.remove.which = which;
+    enum err err = connection_insist(connection, &message, &answer, why);
+    *count = answer.number;
+    answer_free(&answer);
+    return err;
+}
+
+int64_t motley_remove(motley *connection, const char *which, struct motley_error *error)
+{
+    struct why why = { "" };
+    uint64_t count = 0, all = 0;
+    enum err err;
+    do {
+        err = remove_once(connection, REMOVE_JOBS, which, &count, &why);
+        all += err == ERR_OK ? count : 0;
+    } while (err == ERR_OK && count >= REMOVED_AT_ONCE);
+    if (err == ERR_NOT_FOUND && all > 0) /* a range of which nothing is left */
+        err = ERR_OK;
+    motley_error_set(error, err, &why);
+    return err == ERR_OK ? (int64_t)all : -1;
+}
+
+int motley_model_remove(motley *connection, const char *which, struct motley_error *error)
+{
+    struct why why = { "" };
+    uint64_t count = 0;
+    enum err err = remove_once(connection, REMOVE_MODEL, which, &count, &why);
+    motley_error_set(error, err, &why);
+    return err == ERR_OK ? (int)count : -1;
 }
 
 static enum err read_change(const struct motley_change *asked, struct message_change *change, struct why *why)

@@ -54,12 +54,15 @@ typedef struct motley motley;
 struct motley_connect_options {
     size_t size;             /* sizeof this struct, so that it can grow */
     const char *coordinator; /* URL; NULL = $MOTLEY_COORDINATOR, else the fleet that `motley up` left in the
-                                state directory */
+                                state directory, else the one that `motley join` joined */
     double timeout_seconds;  /* to connect and for each answer; <= 0 = 5 */
+    const char
+        *coordinator_key; /* for tcp: its public key, as 40 characters or a file that holds them; NULL =
+                             $MOTLEY_COORDINATOR_KEY, else as joined. Our own is in the state directory */
 };
 #define MOTLEY_CONNECT_INIT                                                                                  \
     {                                                                                                        \
-        sizeof(struct motley_connect_options), NULL, 0.0                                                     \
+        sizeof(struct motley_connect_options), NULL, 0.0, NULL                                               \
     }
 
 /* options may be NULL. NULL on failure. reserved must be NULL. */
@@ -123,6 +126,14 @@ MOTLEY_API char *motley_view(motley *connection, const char *what, const char *w
 
 /* Cancel the selected jobs (number, name, last, all, 3-7). How many were cancelled, or -1. */
 MOTLEY_API int motley_cancel(motley *connection, const char *which, struct motley_error *error);
+
+/* Keep the selected jobs that are over no longer, nor their answers. Of several, those that are not over are passed over;
+ * one alone is refused. How many are gone, durably, or -1. */
+MOTLEY_API int64_t motley_remove(motley *connection, const char *which, struct motley_error *error);
+
+/* A model is registered no longer: NAME (all its versions) or NAME@VERSION. Jobs that use it go on. How many files that
+ * were, or -1. */
+MOTLEY_API int motley_model_remove(motley *connection, const char *which, struct motley_error *error);
 
 struct motley_change {
     size_t size;                    /* sizeof this struct */

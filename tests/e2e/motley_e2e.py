@@ -69,7 +69,7 @@ class Place:
         self.state, self.tmp = os.path.join(self.folder, "state"), os.path.join(self.folder, "tmp")
         os.mkdir(self.tmp)
         self.environment = dict(os.environ, MOTLEY_STATE_DIR=self.state, TMPDIR=self.tmp)
-        for name in ("MOTLEY_COORDINATOR", "MOTLEY_WORKER"):
+        for name in ("MOTLEY_COORDINATOR", "MOTLEY_COORDINATOR_KEY", "MOTLEY_WORKER"):
             self.environment.pop(name, None)
         return self
 
