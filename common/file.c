@@ -35,7 +35,7 @@ enum err file_pread(int fd, void *bytes, size_t size, uint64_t offset, const cha
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return why_set_errno(why, ERR_FILE, "%s: cannot be read", path);
+            return why_set_errno(why, errno == EIO ? ERR_SYSTEM : ERR_FILE, "%s: cannot be read", path);
         if (got == 0)
             return why_set(why, ERR_FORMAT, "%s: truncated: ends at byte %llu, expected %llu", path,
                            (unsigned long long)(offset + done), (unsigned long long)(offset + size));
@@ -47,7 +47,8 @@ enum err file_pread(int fd, void *bytes, size_t size, uint64_t offset, const cha
 static enum err write_failed(const char *path, struct why *why)
 {
     bool full = errno == ENOSPC || errno == EDQUOT;
-    return why_set_errno(why, full ? ERR_FULL : ERR_FILE, "%s: cannot be written", path);
+    return why_set_errno(why, full ? ERR_FULL : errno == EIO ? ERR_SYSTEM : ERR_FILE, "%s: cannot be written",
+                         path);
 }
 
 enum err file_pwrite(int fd, const void *bytes, size_t size, uint64_t offset, const char *path,
@@ -168,6 +169,18 @@ enum err file_begin(const char *path, char *temporary, size_t temporary_max, int
     return open_temporary(path, 0666, temporary, temporary_max, fd, why);
 }
 
+enum err file_begin_as(const char *path, const char *temporary, int *fd, struct why *why)
+{
+    *fd = -1;
+    enum err err = check_replaceable(path, why);
+    if (err != ERR_OK)
+        return err;
+    if (unlink(temporary) != 0 && errno != ENOENT)
+        return write_failed(path, why);
+    *fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+    return *fd >= 0 ? ERR_OK : write_failed(path, why);
+}
+
 void file_discard(int *fd, const char *temporary)
 {
     if (*fd < 0)
@@ -215,8 +228,13 @@ enum err file_replace(const char *path, const void *bytes, size_t size, mode_t m
 static enum err make_dir(const char *path, mode_t mode, struct why *why)
 {
     struct stat status;
-    if (mkdir(path, mode) == 0)
-        return ERR_OK;
+    char parent[PATH_MAX];
+    if (mkdir(path, mode) == 0) {
+        enum err err = parent_of(path, parent, sizeof parent, why);
+        if (err == ERR_OK)
+            err = file_sync_dir(parent, why);
+        return err == ERR_FILE ? ERR_OK : err; /* one that may be written and not read: it cannot be synced */
+    }
     int reason = errno;
     if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
         return ERR_OK;

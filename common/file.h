@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 /* pread/pwrite all of size bytes, restarted on EINTR and short counts. A short read is ERR_FORMAT
- * ("truncated"); ENOSPC and EDQUOT are ERR_FULL. */
+ * ("truncated"); ENOSPC and EDQUOT are ERR_FULL, and a disk that fails (EIO) ERR_SYSTEM, here and below. */
 MUST_USE enum err file_pread(int fd, void *bytes, size_t size, uint64_t offset, const char *path,
                              struct why *why);
 MUST_USE enum err file_pwrite(int fd, const void *bytes, size_t size, uint64_t offset, const char *path,
@@ -31,10 +31,13 @@ MUST_USE enum err file_replace(const char *path, const void *bytes, size_t size,
  * room for strlen(path) + 32. */
 MUST_USE enum err file_begin(const char *path, char *temporary, size_t temporary_max, int *fd,
                              struct why *why);
+/* The same under a temporary name of the caller's, which nobody else uses: what an earlier life that was
+ * killed left of it is written anew. */
+MUST_USE enum err file_begin_as(const char *path, const char *temporary, int *fd, struct why *why);
 MUST_USE enum err file_publish(int *fd, const char *temporary, const char *path, struct why *why);
 void file_discard(int *fd, const char *temporary);
 
-/* mkdir -p with mode for those it makes. */
+/* mkdir -p with mode for those it makes, whose names are synced. */
 MUST_USE enum err file_make_dirs(const char *path, mode_t mode, struct why *why);
 
 /* fsync a folder, so that names in it survive a power cut. */

@@ -43,7 +43,8 @@ static bool row_bytes(const struct answer *answer, uint32_t output, uint64_t *by
             return false;
         spec.dtype = (enum dtype)shape->dtype;
         spec.dims_count = shape->dims_count;
-        memcpy(spec.dims, shape->dims, shape->dims_count * sizeof spec.dims[0]);
+        if (shape->dims_count > 0)
+            memcpy(spec.dims, shape->dims, shape->dims_count * sizeof spec.dims[0]);
     }
     bool empty = false;
     for (uint32_t i = 0; i < spec.dims_count; i++) {
@@ -118,7 +119,8 @@ static void describe(const struct answer *answer, uint32_t output, struct tensor
     const struct message_shape *shape = &answer->result->shapes[output];
     spec->dtype = (enum dtype)shape->dtype;
     spec->dims_count = shape->dims_count;
-    memcpy(spec->dims, shape->dims, shape->dims_count * sizeof spec->dims[0]);
+    if (shape->dims_count > 0)
+        memcpy(spec->dims, shape->dims, shape->dims_count * sizeof spec->dims[0]);
 }
 
 struct store_op *answer_op(const struct answer *answer, uint64_t first, uint64_t count)

@@ -4,11 +4,14 @@
 #include "answer.h"
 #include "clock.h"
 #include "ensure.h"
+#include "gate.h"
+#include "file.h"
 #include "ledger.h"
 #include "online.h"
 #include "precision.h"
 #include "proof.h"
 #include "recorder.h"
+#include "retention.h"
 #include "verification.h"
 
 #include <stdarg.h>
@@ -75,6 +78,7 @@ void coordinator_send_worker(struct coordinator *coordinator, struct worker *wor
 {
     if (worker->state != ROSTER_UP || worker->doomed)
         return;
+    worker->told_us = coordinator->now_us;
     if (!coordinator_send(coordinator, worker->peer, message))
         worker->doomed = coordinator->doomed = true;
 }
@@ -114,14 +118,15 @@ void coordinator_flush(struct coordinator *coordinator)
         bury(coordinator);
 }
 
-void coordinator_refuse(struct coordinator *coordinator, wire_peer id, enum err err, const char *text)
+static void refuse_as(struct coordinator *coordinator, wire_peer id, const char *event, enum err err,
+                      const char *text)
 {
     struct message message = { .type = MESSAGE_REFUSED };
     message.refused = (struct message_refused){ .code = err, .text = text };
     struct peer *peer = peers_find(coordinator->peers, id);
     struct worker *worker =
         peer && peer->state == DIALOGUE_WORKER ? roster_at(coordinator->roster, peer->worker) : NULL;
-    coordinator_complain(coordinator, "PEER-REFUSED", "%s: %s",
+    coordinator_complain(coordinator, event, "%s: %s",
                          worker ? worker->name
                          : peer ? "a client"
                                 : "a new peer",
@@ -130,6 +135,17 @@ void coordinator_refuse(struct coordinator *coordinator, wire_peer id, enum err 
         log_debug("REFUSAL-LOST", "the refused peer did not wait to hear it");
     if (worker)
         coordinator_lose(coordinator, worker, ROSTER_LOST, "it was refused");
+}
+
+void coordinator_refuse(struct coordinator *coordinator, wire_peer id, enum err err, const char *text)
+{
+    refuse_as(coordinator, id, "PEER-REFUSED", err, text);
+}
+
+void coordinator_refuse_message(struct coordinator *coordinator, wire_peer id, enum err err, const char *text)
+{
+    gate_counts(coordinator->gate)->messages_refused++;
+    refuse_as(coordinator, id, "MESSAGE-REFUSED", err, text);
 }
 
 /* ---- workers ---- */
@@ -190,6 +206,10 @@ void coordinator_tell(struct coordinator *coordinator, struct worker *worker, st
 {
     if (!worker_tell(worker, record->number))
         return;
+    trail_meet(&worker->trail.jobs, record->number);
+    trail_meet(&worker->trail.models, record->model_number);
+    for (uint32_t i = 0; i < record->models_count; i++)
+        trail_meet(&worker->trail.models, record->models[i]);
     if (online_is(record->number))
         online_told(coordinator->online, record->number, worker->number);
     char paths[INPUTS_MAX][PATH_MAX_BYTES];
@@ -223,6 +243,7 @@ void coordinator_forget(struct coordinator *coordinator, uint64_t job)
 {
     for (uint32_t i = 0; i < roster_count(coordinator->roster); i++) {
         struct worker *worker = roster_at(coordinator->roster, i);
+        trail_part(&worker->trail.jobs, job);
         /* Who is away is told when it comes back: the job stays in its list. */
         if (worker->serving && worker_untell(worker, job))
             outbox_forget(coordinator->outbox, worker->number, job);
@@ -278,7 +299,7 @@ static void carry_lease(struct coordinator *coordinator, const struct sched_acti
                            .attempt = action->attempt,
                            .count = (uint32_t)action->count,
                            .slot = action->slot };
-    memcpy(proof.worker, worker->uuid, UUID_BYTES);
+    memcpy(proof.worker, worker->holder, UUID_BYTES);
     uint8_t mac[MAC_BYTES];
     proof_make(&proof, store_mac_key(coordinator->store), mac);
     struct message_lease lease = { .slot = action->slot,
@@ -304,8 +325,11 @@ static void carry_recall(struct coordinator *coordinator, const struct sched_act
 static void carry_ack(struct coordinator *coordinator, const struct sched_action *action)
 {
     struct worker *worker = serving(coordinator, action);
-    if (worker)
-        outbox_ack(coordinator->outbox, worker->number, action->term, action->attempt);
+    if (!worker)
+        return;
+    outbox_ack(coordinator->outbox, worker->number, action->term, action->attempt);
+    if (action->term == store_term(coordinator->store))
+        trail_ack(&worker->trail, action->attempt);
 }
 
 static void carry_unload(struct coordinator *coordinator, const struct sched_action *action)
@@ -463,6 +487,9 @@ enum err coordinator_job_event(struct coordinator *coordinator, const struct mes
 
 struct view coordinator_view(const struct coordinator *coordinator)
 {
+    uint64_t free_bytes = 0;
+    if (file_free_bytes(coordinator->state_dir, &free_bytes, NULL))
+        free_bytes = 0; /* a figure for people only */
     return (struct view){ .jobs = coordinator->jobs,
                           .roster = coordinator->roster,
                           .registry = coordinator->registry,
@@ -470,8 +497,14 @@ struct view coordinator_view(const struct coordinator *coordinator)
                           .events = coordinator->events,
                           .sched = coordinator->sched,
                           .online = coordinator->online,
+                          .curve = coordinator->curve,
+                          .keys_allowed = gate_keys_count(coordinator->gate),
+                          .counts = *gate_counts(coordinator->gate),
                           .url = coordinator->url,
                           .full = coordinator->full,
+                          .state_dir = coordinator->state_dir,
+                          .state_bytes = retention_bytes(coordinator->retention),
+                          .state_free_bytes = free_bytes,
                           .pid = (uint64_t)getpid(),
                           .term = store_term(coordinator->store),
                           .now_us = coordinator->now_us,

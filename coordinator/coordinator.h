@@ -30,9 +30,12 @@
 #include <stdint.h>
 
 struct answer;
+struct gate;
 struct held;
 struct online;
 struct recorder;
+struct retention;
+struct roots;
 
 struct coordinator {
     char state_dir[PATH_MAX_BYTES];
@@ -42,8 +45,11 @@ struct coordinator {
     uint64_t silence_us;        /* a worker that says nothing for so long is lost */
     uint64_t backlog_max_bytes; /* results waiting for the disk, beyond which no message is read */
 
-    void *context; /* ZeroMQ's */
+    void *context;     /* ZeroMQ's */
+    struct gate *gate; /* who may connect */
+    bool curve;        /* some address that we listen on is tcp */
     struct wire *wire;
+    const struct roots *roots; /* where clients may name paths; NULL = anywhere */
     struct store *store;
     struct clerk *clerk;
     struct sched *sched;
@@ -60,6 +66,7 @@ struct coordinator {
     struct fetches *fetches;
     struct held *held; /* handout.c's */
     struct online *online;
+    struct retention *retention;
 
     uint64_t next_job;
     uint64_t now_us, started_us; /* monotonic; now_us is that of the turn */
@@ -76,6 +83,8 @@ struct coordinator {
     char full[PATH_MAX_BYTES];              /* the path whose disk is full; "" = none */
     uint64_t complaints_us; /* start of the second in which complaints about peers are counted */
     uint32_t complaints;    /* in it; only the first few are logged */
+    uint64_t looked_us;     /* access.c: when it last looked whose keys had ended */
+    char list_trouble[WHY_MAX]; /* what was said of the allow list last */
 };
 
 /* Read the clock: once a turn. */
@@ -99,6 +108,9 @@ void coordinator_flush(struct coordinator *coordinator);
 
 /* REFUSED to a peer, logged, and its session is over if it is a worker's. */
 void coordinator_refuse(struct coordinator *coordinator, wire_peer peer, enum err err, const char *text);
+
+/* The same for what no honest peer sends: MESSAGE-REFUSED, counted. */
+void coordinator_refuse_message(struct coordinator *coordinator, wire_peer peer, enum err err, const char *text);
 
 /* Log, and keep for `motley events`. */
 void coordinator_note(struct coordinator *coordinator, enum log_level level, const char *id,

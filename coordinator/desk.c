@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "desk.h"
 
+#include "access.h"
 #include "clock.h"
 #include "floor.h"
 #include "handout.h"
 #include "ledger.h"
 #include "publication.h"
 #include "rehearsal.h"
+#include "retention.h"
 #include "selection.h"
 #include "submission.h"
 
@@ -38,10 +40,12 @@ void desk_hello(struct coordinator *coordinator, struct wire_in *in)
     peer->same_host =
         hello->nonce_size == strlen(nonce) && memcmp(hello->nonce, nonce, hello->nonce_size) == 0;
     struct message message = { .type = MESSAGE_CLIENT_WELCOME };
-    message.client_welcome = (struct message_client_welcome){ .protocol = PROTOCOL_MAX,
-                                                              .term = store_term(coordinator->store),
-                                                              .pid = (uint64_t)getpid(),
-                                                              .same_host = peer->same_host };
+    message.client_welcome =
+        (struct message_client_welcome){ .protocol = PROTOCOL_MAX,
+                                         .term = store_term(coordinator->store),
+                                         .pid = (uint64_t)getpid(),
+                                         .same_host = peer->same_host,
+                                         .role = role_name(access_role(coordinator, in)) };
     if (!coordinator_send(coordinator, in->peer, &message))
         peers_remove(coordinator->peers, in->peer);
 }
@@ -110,17 +114,45 @@ static enum err rehearse(struct coordinator *coordinator, const struct message_s
     return err;
 }
 
+/* Of a full table no single tenant has more than half, so that the others can go on. */
+static enum err check_share(const struct coordinator *coordinator, const char *tenant, wire_peer peer,
+                            struct why *why)
+{
+    size_t open = 0, count = jobs_count(coordinator->jobs);
+    const char *name = *tenant ? tenant : "default";
+    if (count < TENANT_JOBS_OPEN_MAX || !access_viewer(coordinator, peer))
+        return ERR_OK;
+    for (size_t i = 0; i < count; i++) {
+        const struct record *record = jobs_at(coordinator->jobs, i);
+        open += record_open(record) && strcmp(record->tenant, name) == 0;
+    }
+    return open < TENANT_JOBS_OPEN_MAX
+               ? ERR_OK
+               : why_set(why, ERR_FULL, "tenant '%s' has %d open jobs, which is the most; wait for one to end",
+                         name, TENANT_JOBS_OPEN_MAX);
+}
+
 void desk_submit(struct coordinator *coordinator, struct wire_in *in)
 {
-    const struct message_submit *submit = &in->message->submit;
+    struct message_submit mine = in->message->submit; /* but whose it is, its key says */
+    const struct message_submit *submit = &mine;
+    char tenant[KEYRING_TENANT_MAX];
     struct why why;
-    struct record *same = jobs_find_uuid(coordinator->jobs, submit->uuid);
-    if (same) {
+    enum err err = access_tenant(coordinator, in->peer, submit->tenant, tenant, &why);
+    mine.tenant = tenant;
+    struct record *same = err ? NULL : jobs_find_uuid(coordinator->jobs, submit->uuid);
+    if (same && keyring_sees(access_viewer(coordinator, in->peer), same->tenant)) {
         answer_again(coordinator, same, in->peer, submit->request);
         return;
     }
     bool same_host = peers_find(coordinator->peers, in->peer)->same_host;
-    enum err err = submission_check(submit, coordinator->state_dir, same_host, coordinator->jobs, &why);
+    if (!err && same)
+        err = why_set(&why, ERR_REFUSED, "this job's identity is another one's; submit it anew");
+    if (!err)
+        err = submission_check(submit, coordinator->state_dir, same_host, coordinator->roots,
+                               coordinator->jobs, &why);
+    if (!err)
+        err = check_share(coordinator, submit->tenant, in->peer, &why);
     if (!err)
         err = submit->dry_run ? rehearse(coordinator, submit, in->peer, &why)
                               : accept_job(coordinator, submit, in->peer, &why);
@@ -145,7 +177,8 @@ void desk_cancel(struct coordinator *coordinator, struct wire_in *in)
     const struct message_cancel *cancel = &in->message->cancel;
     struct selection selection;
     struct why why;
-    enum err err = selection_init(&selection, coordinator->jobs, cancel->which, &why);
+    enum err err = selection_init(&selection, coordinator->jobs, access_viewer(coordinator, in->peer),
+                                  cancel->which, &why);
     if (err) {
         coordinator_reply(coordinator, in->peer, cancel->request, err, why.text, 0);
         return;
@@ -209,7 +242,8 @@ void desk_change(struct coordinator *coordinator, struct wire_in *in)
     struct selection selection;
     struct why why = { "" };
     uint64_t last = 0;
-    enum err err = selection_init(&selection, coordinator->jobs, change->which, &why);
+    enum err err = selection_init(&selection, coordinator->jobs, access_viewer(coordinator, in->peer),
+                                  change->which, &why);
     uint64_t count = err ? 0 : changeable(coordinator, &selection, &last);
     for (size_t i = 0; count && !err && i < selection.count; i++) {
         struct record *record = jobs_find(coordinator->jobs, selection.numbers[i]);
@@ -223,10 +257,65 @@ void desk_change(struct coordinator *coordinator, struct wire_in *in)
         coordinator_reply(coordinator, in->peer, change->request, err, why.text, 0);
 }
 
+/* ---- removing ---- */
+
+enum { REMOVED_AT_ONCE = 1000 };
+
+static void remove_jobs(struct coordinator *coordinator, const struct message_remove *ask, wire_peer peer)
+{
+    struct selection selection;
+    struct why why = { "" };
+    struct record *last = NULL;
+    uint64_t count = 0;
+    enum err err = selection_init(&selection, coordinator->jobs, access_viewer(coordinator, peer),
+                                  ask->which, &why);
+    for (size_t i = 0; i < selection.count && !err && count < REMOVED_AT_ONCE; i++) {
+        struct record *record = jobs_find(coordinator->jobs, selection.numbers[i]);
+        enum err refused = retention_check(record, &why);
+        if (refused && selection.several)
+            continue;
+        err = refused ? refused : retention_remove(coordinator, record);
+        last = record;
+        count++;
+    }
+    selection_fini(&selection);
+    if (err == ERR_MEMORY)
+        why_set(&why, err, "the coordinator is out of memory");
+    if (err || !last || !record_wait(last, peer, ask->request, count))
+        coordinator_reply(coordinator, peer, ask->request, err, why.text, count);
+}
+
+static void remove_model(struct coordinator *coordinator, const struct message_remove *ask, wire_peer peer)
+{
+    const struct ledger_answer answer = { peer, ask->request, 1 };
+    struct why why;
+    enum err err = ERR_OK;
+    if (registry_find(coordinator->registry, ask->which) == SIZE_MAX)
+        err = why_set(&why, ERR_NOT_FOUND,
+                      "no such model: %s; `motley model list` shows those there are", ask->which);
+    else if (ledger_model_drop(coordinator, ask->which, &answer))
+        err = why_set(&why, ERR_MEMORY, "the coordinator is out of memory");
+    if (err)
+        coordinator_reply(coordinator, peer, ask->request, err, why.text, 0);
+}
+
+/* Answered when the last of them is gone durably, as the store reports in order. */
+void desk_remove(struct coordinator *coordinator, struct wire_in *in)
+{
+    const struct message_remove *ask = &in->message->remove;
+    if (ask->what == REMOVE_MODEL && access_viewer(coordinator, in->peer)) {
+        coordinator_reply(coordinator, in->peer, ask->request, ERR_REFUSED,
+                          "models are everybody's: removing one needs a key with the role admin", 0);
+        return;
+    }
+    (ask->what == REMOVE_JOBS ? remove_jobs : remove_model)(coordinator, ask, in->peer);
+}
+
 void desk_view(struct coordinator *coordinator, struct wire_in *in)
 {
     const struct message_view *ask = &in->message->view;
     struct view view = coordinator_view(coordinator);
+    view.viewer = access_viewer(coordinator, in->peer);
     struct why why;
     char *json;
     size_t size;
@@ -288,7 +377,11 @@ void desk_blob_find(struct coordinator *coordinator, struct wire_in *in)
 {
     const struct message_blob_find *ask = &in->message->blob_find;
     uint64_t bytes = 0;
-    if (clerk_blob_find(coordinator->state_dir, ask->blob, &bytes))
+    peers_note_upload(coordinator->peers, peers_find(coordinator->peers, in->peer));
+    bool found = clerk_blob_find(coordinator->state_dir, ask->blob, &bytes);
+    if (found)
+        clerk_blob_touch(coordinator->state_dir, ask->blob);
+    if (found)
         coordinator_reply(coordinator, in->peer, ask->request, ERR_OK, "", bytes);
     else
         coordinator_reply(coordinator, in->peer, ask->request, ERR_NOT_FOUND, "it was not uploaded", 0);
@@ -348,6 +441,7 @@ void desk_blob_put(struct coordinator *coordinator, struct wire_in *in)
     struct peer *peer = peers_find(coordinator->peers, in->peer);
     struct why why;
     uint64_t request = in->message->blob_put.request;
+    peers_note_upload(coordinator->peers, peer);
     enum err err = check_piece(in, peer, &why);
     if (!err && (err = post_piece(coordinator, in)))
         why_set(&why, err, "the coordinator is out of memory");
@@ -387,10 +481,11 @@ void desk_model_add(struct coordinator *coordinator, struct wire_in *in)
 
 /* Always from the spool: what stands at the output's path may be another's by now, or gone. */
 static enum err find_output(struct coordinator *coordinator, const struct message_output_get *get,
-                            struct record **found, char *path, size_t max, struct why *why)
+                            const struct keyring_entry *viewer, struct record **found, char *path, size_t max,
+                            struct why *why)
 {
     struct record *record = *found = jobs_find(coordinator->jobs, get->job);
-    if (!record || !record_is_visible(record))
+    if (!record || !record_is_visible(record) || !keyring_sees(viewer, record->tenant))
         return why_set(why, ERR_NOT_FOUND, "no such job: %" PRIu64, get->job);
     if (record->output_kind == OUTPUT_NONE)
         return why_set(why, ERR_NOT_FOUND, "job %" PRIu64 " was submitted without an output", get->job);
@@ -410,7 +505,8 @@ static enum err ask_output(struct coordinator *coordinator, const struct message
     struct record *record;
     if (peer->pieces == PIECES_IN_FLIGHT)
         return why_set(why, ERR_LIMIT, "OUTPUT_GET: more than %d unanswered", PIECES_IN_FLIGHT);
-    enum err err = find_output(coordinator, get, &record, path, sizeof path, why);
+    enum err err = find_output(coordinator, get, access_viewer(coordinator, peer->id), &record, path,
+                               sizeof path, why);
     if (err)
         return err;
     struct fetch *fetch = calloc(1, sizeof *fetch);

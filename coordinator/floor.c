@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "floor.h"
 
+#include "access.h"
 #include "answer.h"
 #include "capability.h"
 #include "clock.h"
@@ -14,6 +15,8 @@
 
 /* Silence is looked for this often: who would be found silent too long at the next look is found now. */
 static const uint64_t LOOK_US = 100000;
+static const uint64_t FLEET_SMALL = 200; /* workers that say all of their heartbeats */
+enum { SILENCE_MS_MAX = 3600000 };
 
 static struct worker *worker_of(const struct coordinator *coordinator, const struct wire_in *in)
 {
@@ -32,14 +35,36 @@ static enum err check_protocol(const struct message_hello *hello, struct why *wh
     return ERR_OK;
 }
 
+/* A large fleet's heartbeats come less often, so that their cost grows slower than it; never so rarely that
+ * two that are late are taken for a death. */
+static uint32_t heartbeat_ms(const struct coordinator *coordinator)
+{
+    uint64_t base = coordinator->heartbeat_ms, workers = roster_up_count(coordinator->roster);
+    uint64_t most = coordinator->silence_us * 2 / 5000, grown = base * workers / FLEET_SMALL;
+    if (grown > 2 * base)
+        grown = 2 * base;
+    if (grown > most)
+        grown = most;
+    return (uint32_t)(grown > base ? grown : base);
+}
+
+/* Twice as long as we wait for a worker's word: a coordinator that was stopped for a moment, by a debugger or
+ * a slow disk, finds its workers where it left them. */
+static uint32_t silence_ms(const struct coordinator *coordinator)
+{
+    uint64_t ms = coordinator->silence_us / 500;
+    return ms < SILENCE_MS_MAX ? (uint32_t)ms : SILENCE_MS_MAX;
+}
+
 static void welcome(struct coordinator *coordinator, struct worker *worker)
 {
     struct message message = { .type = MESSAGE_WELCOME };
     message.welcome = (struct message_welcome){ .protocol = PROTOCOL_MAX,
                                                 .term = store_term(coordinator->store),
                                                 .session = worker->session,
-                                                .heartbeat_ms = coordinator->heartbeat_ms,
-                                                .proof_path = coordinator->nonce_path };
+                                                .heartbeat_ms = heartbeat_ms(coordinator),
+                                                .proof_path = coordinator->nonce_path,
+                                                .silence_ms = silence_ms(coordinator) };
     coordinator_send_worker(coordinator, worker, &message);
 }
 
@@ -50,12 +75,39 @@ void floor_tell_draining(struct coordinator *coordinator, struct worker *worker)
     coordinator_send_worker(coordinator, worker, &message);
 }
 
+/* A process belongs to the key that it first came with: another's key must not end its session, nor take its
+ * leases. Admins may do both. */
+static enum err check_bound(struct coordinator *coordinator, const struct worker *worker,
+                            const struct wire_in *in, struct why *why)
+{
+    uint8_t key[KEY_BYTES];
+    access_key(in, key);
+    if (!worker->bound || key_same(worker->key, key) || access_role(coordinator, in) == ROLE_ADMIN)
+        return ERR_OK;
+    access_lie(coordinator, worker, "another key says HELLO in its name");
+    return why_set(why, ERR_REFUSED, "HELLO: this worker's identity belongs to another key; take a new one");
+}
+
+static void bind_worker(struct worker *worker, const struct wire_in *in)
+{
+    uint8_t both[UUID_BYTES + KEY_BYTES], digest[SHA256_BYTES];
+    access_key(in, worker->key);
+    memcpy(both, worker->uuid, UUID_BYTES);
+    memcpy(both + UUID_BYTES, worker->key, KEY_BYTES);
+    sha256_bytes(both, sizeof both, digest);
+    memcpy(worker->holder, digest, UUID_BYTES);
+    worker->bound = true;
+    trail_begin(&worker->trail);
+}
+
 void floor_hello(struct coordinator *coordinator, struct wire_in *in)
 {
     const struct message_hello *hello = &in->message->hello;
     struct why why;
     struct worker *worker = roster_find(coordinator->roster, hello->worker);
     enum err err = check_protocol(hello, &why);
+    if (!err && worker)
+        err = check_bound(coordinator, worker, in, &why);
     if (!err && worker)
         coordinator_lose(coordinator, worker, ROSTER_LOST, "it connected anew");
     if (!err)
@@ -71,7 +123,8 @@ void floor_hello(struct coordinator *coordinator, struct wire_in *in)
         return;
     }
     peer->worker = worker->number;
-    worker->heard_us = coordinator->now_us;
+    bind_worker(worker, in);
+    roster_heard(coordinator->roster, worker, coordinator->now_us);
     worker->joined_us = clock_wall_us();
     coordinator_note(coordinator, LOG_INFO, "WORKER-UP",
                      "worker %u (%s) on %s, pid %llu: %u devices, %u slots", worker->number, worker->name,
@@ -158,6 +211,9 @@ static void announce(struct coordinator *coordinator, struct worker *worker,
     coordinator_step(coordinator, &event);
     if (worker->draining)
         step_worker(coordinator, worker, SCHED_DRAIN);
+    if (worker->undrained)
+        step_worker(coordinator, worker, SCHED_UNDRAIN);
+    worker->undrained = false;
     if (pause)
         step_worker(coordinator, worker, SCHED_RESUME);
 }
@@ -186,7 +242,7 @@ static bool is_proven(const struct coordinator *coordinator, const struct worker
                       const struct proof *claim, const uint8_t *mac)
 {
     struct proof proof = *claim;
-    memcpy(proof.worker, worker->uuid, UUID_BYTES);
+    memcpy(proof.worker, worker->holder, UUID_BYTES);
     return proof_holds(&proof, store_mac_key(coordinator->store), mac);
 }
 
@@ -242,6 +298,8 @@ static void take_held(struct coordinator *coordinator, struct worker *worker,
                            .slot = held->slot };
     struct record *record = live_job(coordinator, held->job);
     if (held->slot >= worker->slots_count || !is_proven(coordinator, worker, &claim, held->mac)) {
+        access_lie(coordinator, worker, "it offers an attempt of job %llu that was not leased to it here",
+                   (unsigned long long)held->job);
         outbox_ack(coordinator->outbox, worker->number, held->term, held->attempt);
         return;
     }
@@ -249,9 +307,10 @@ static void take_held(struct coordinator *coordinator, struct worker *worker,
         outbox_forget(coordinator->outbox, worker->number, held->job);
         return;
     }
-    if (held->finished)
-        return; /* its result comes by itself */
-    coordinator_tell(coordinator, worker, record);
+    trail_meet(&worker->trail.jobs, record->number);
+    trail_meet(&worker->trail.models, record->model_number);
+    if (!held->finished)
+        coordinator_tell(coordinator, worker, record);
     keep_share(coordinator, worker, record, held->slot);
     struct sched_event event = { .type = SCHED_HELD,
                                  .worker = worker->number,
@@ -261,6 +320,7 @@ static void take_held(struct coordinator *coordinator, struct worker *worker,
                                  .term = held->term,
                                  .first = held->first,
                                  .count = held->count };
+    event.held.finished = held->finished; /* its result comes by itself, maybe over a slow link */
     coordinator_step(coordinator, &event);
 }
 
@@ -313,9 +373,36 @@ static struct worker *in_service(struct coordinator *coordinator, const struct w
     return worker->serving ? worker : NULL;
 }
 
+static void note_runs(const struct coordinator *coordinator, struct worker *worker,
+                      const struct message_heartbeat *heartbeat)
+{
+    memset(worker->runs, 0, worker->slots_count * sizeof *worker->runs);
+    for (uint32_t i = 0; i < heartbeat->running_count; i++) {
+        const struct message_running *running = &heartbeat->running[i];
+        if (running->slot < worker->slots_count)
+            worker->runs[running->slot] = (struct worker_run){ running->attempt, running->elapsed_us };
+    }
+    worker->runs_us = coordinator->now_us;
+}
+
+/* A word for a worker that heard nothing for a while, so that it can tell silence from a dead link. */
+static void answer_pulse(struct coordinator *coordinator, struct worker *worker, uint64_t sequence)
+{
+    bool knows_it = worker->life > 0;
+    if (!knows_it || coordinator->now_us - worker->told_us < heartbeat_ms(coordinator) * 500ull)
+        return;
+    struct message message = { .type = MESSAGE_PULSE };
+    message.pulse.sequence = sequence;
+    coordinator_send_worker(coordinator, worker, &message);
+}
+
 void floor_heartbeat(struct coordinator *coordinator, struct wire_in *in)
 {
-    worker_of(coordinator, in)->memory_free_bytes = in->message->heartbeat.memory_free_bytes;
+    struct worker *worker = worker_of(coordinator, in);
+    const struct message_heartbeat *heartbeat = &in->message->heartbeat;
+    worker->memory_free_bytes = heartbeat->memory_free_bytes;
+    note_runs(coordinator, worker, heartbeat);
+    answer_pulse(coordinator, worker, heartbeat->sequence);
 }
 
 void floor_bye(struct coordinator *coordinator, struct wire_in *in)
@@ -328,11 +415,9 @@ void floor_bye(struct coordinator *coordinator, struct wire_in *in)
 void floor_listen(struct coordinator *coordinator)
 {
     char reason[64];
-    for (uint32_t i = 0; i < roster_count(coordinator->roster); i++) {
-        struct worker *worker = roster_at(coordinator->roster, i);
-        if (worker->state != ROSTER_UP ||
-            coordinator->now_us - worker->heard_us + LOOK_US < coordinator->silence_us)
-            continue;
+    struct worker *worker;
+    while ((worker = roster_quietest(coordinator->roster)) &&
+           coordinator->now_us - worker->heard_us + LOOK_US >= coordinator->silence_us) {
         snprintf(reason, sizeof reason, "it said nothing for %.1f s",
                  (double)(coordinator->now_us - worker->heard_us) / 1e6);
         coordinator_lose(coordinator, worker, ROSTER_LOST, reason);
@@ -391,6 +476,13 @@ void floor_loaded(struct coordinator *coordinator, struct wire_in *in)
     coordinator_step(coordinator, &event);
 }
 
+/* Within a session nobody has to say an acknowledged result again. */
+static bool is_repeated(const struct coordinator *coordinator, const struct worker *worker,
+                        const struct message_result *result)
+{
+    return result->term == store_term(coordinator->store) && trail_was_acked(&worker->trail, result->attempt);
+}
+
 static void take_result(struct coordinator *coordinator, struct worker *worker,
                         const struct message_result *result, struct parcel *parcel, uint32_t frames_first)
 {
@@ -403,9 +495,13 @@ static void take_result(struct coordinator *coordinator, struct worker *worker,
     struct record *record = live_job(coordinator, result->job);
     bool proven = result->slot < worker->slots_count && is_proven(coordinator, worker, &claim, result->mac);
     if (!proven)
-        coordinator_complain(coordinator, "RESULT-FORGED",
-                             "worker %u (%s): a result of job %llu that was not leased to it", worker->number,
-                             worker->name, (unsigned long long)result->job);
+        access_lie(coordinator, worker, "a result of job %llu that was not leased to it",
+                   (unsigned long long)result->job);
+    else if (is_repeated(coordinator, worker, result)) {
+        access_lie(coordinator, worker, "the result of attempt %llu again, after it was acknowledged",
+                   (unsigned long long)result->attempt);
+        proven = false;
+    }
     if (!proven || !record) {
         outbox_ack(coordinator->outbox, worker->number, result->term, result->attempt);
         if (proven)
@@ -429,6 +525,7 @@ static void take_result(struct coordinator *coordinator, struct worker *worker,
     event.result.wait_us = result->wait_us;
     event.result.energy_joules = result->energy_joules;
     event.result.overrun = result->overrun;
+    event.result.again = result->again;
     coordinator->answer = &answer;
     coordinator_step(coordinator, &event);
     coordinator->answer = NULL;
@@ -450,8 +547,8 @@ void floor_results(struct coordinator *coordinator, struct wire_in *in)
     if (!worker)
         return;
     if (!frames_add_up(in)) {
-        coordinator_refuse(coordinator, in->peer, ERR_FORMAT,
-                           "RESULTS: its results name more or fewer frames than came with it");
+        coordinator_refuse_message(coordinator, in->peer, ERR_FORMAT,
+                                   "RESULTS: its results name more or fewer frames than came with it");
         return;
     }
     struct parcel *parcel = parcel_take(in);
@@ -518,6 +615,22 @@ static enum err find_input(struct coordinator *coordinator, const struct message
     return fetch->path ? ERR_OK : why_set(why, ERR_MEMORY, "the coordinator is out of memory");
 }
 
+/* A worker has the files of jobs that it was told of, no others': not every upload is every worker's
+ * business. */
+static enum err check_fetch(struct coordinator *coordinator, const struct worker *worker,
+                            const struct message_fetch *ask, struct why *why)
+{
+    uint32_t model = ask->kind == FETCH_MODEL ? registry_find_number(coordinator->registry, ask->model) : 0;
+    bool known = ask->kind == FETCH_MODEL ? model != REGISTRY_NONE : live_job(coordinator, ask->job) != NULL;
+    bool met = ask->kind == FETCH_MODEL ? trail_has_met(&worker->trail.models, model)
+                                        : trail_has_met(&worker->trail.jobs, ask->job);
+    if (!known || met)
+        return ERR_OK; /* who asks for what is not there any more is told so */
+    access_lie(coordinator, worker, "it asks for the %s of a job that it was not told of",
+               ask->kind == FETCH_MODEL ? "model" : "input");
+    return why_set(why, ERR_REFUSED, "FETCH: of a job that this worker was not told of");
+}
+
 static void send_piece(struct coordinator *coordinator, wire_peer peer, uint64_t tag, const char *failure,
                        uint64_t total, const struct wire_frame *frame)
 {
@@ -543,12 +656,17 @@ void floor_fetch(struct coordinator *coordinator, struct wire_in *in)
 {
     const struct message_fetch *ask = &in->message->fetch;
     struct why why;
-    if (!in_service(coordinator, in))
+    struct worker *worker = in_service(coordinator, in);
+    if (!worker)
         return;
     struct peer *peer = peers_find(coordinator->peers, in->peer);
     if (peer->pieces == PIECES_IN_FLIGHT) {
-        coordinator_refuse(coordinator, in->peer, ERR_LIMIT,
-                           "FETCH: more unanswered ones than the protocol allows");
+        coordinator_refuse_message(coordinator, in->peer, ERR_LIMIT,
+                                   "FETCH: more unanswered ones than the protocol allows");
+        return;
+    }
+    if (check_fetch(coordinator, worker, ask, &why)) {
+        send_piece(coordinator, in->peer, ask->tag, why.text, 0, NULL);
         return;
     }
     if (ask->kind == FETCH_INPUT && online_is(ask->job)) {

@@ -5,6 +5,7 @@
 #include "ensure.h"
 #include "file.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +72,40 @@ static char *place_of(const char *path)
     return strdup(file_canonical(path, canonical, sizeof canonical, NULL) == ERR_OK ? canonical : path);
 }
 
+/* Uploads that a SUBMIT names; blobs NULL: only count. */
+static uint32_t name_blobs(const struct message_submit *submit, uint8_t (*blobs)[SHA256_BYTES])
+{
+    static const uint8_t none[SHA256_BYTES];
+    const uint8_t *named[2 + VARIANTS_MAX + INPUTS_MAX];
+    uint32_t named_count = 0, count = 0;
+    named[named_count++] = submit->model_blob;
+    named[named_count++] = submit->names_blob;
+    for (uint32_t i = 0; i < submit->variants_count; i++)
+        named[named_count++] = submit->variants[i].blob;
+    for (uint32_t i = 0; i < submit->inputs_count; i++)
+        named[named_count++] = submit->inputs[i].blob;
+    for (uint32_t i = 0; i < named_count; i++) {
+        if (!named[i] || memcmp(named[i], none, SHA256_BYTES) == 0)
+            continue;
+        if (blobs)
+            memcpy(blobs[count], named[i], SHA256_BYTES);
+        count++;
+    }
+    return count;
+}
+
+static enum err keep_blobs(struct record *job, const struct message_submit *submit, struct why *why)
+{
+    uint32_t count = name_blobs(submit, NULL);
+    if (!count)
+        return ERR_OK;
+    job->blobs = malloc(count * sizeof *job->blobs);
+    if (!job->blobs)
+        return why_set(why, ERR_MEMORY, "out of memory for a job's record");
+    job->blobs_count = name_blobs(submit, job->blobs);
+    return ERR_OK;
+}
+
 /* What both a new and a restored record take from the SUBMIT. */
 static enum err describe(struct record *job, const struct message_submit *submit, struct why *why)
 {
@@ -78,6 +113,8 @@ static enum err describe(struct record *job, const struct message_submit *submit
     job->model = strdup(submit->model);
     if (!job->name || !job->model)
         return why_set(why, ERR_MEMORY, "out of memory for a job's record");
+    snprintf(job->tenant, sizeof job->tenant, "%s",
+             submit->tenant && *submit->tenant ? submit->tenant : "default");
     job->samples = submit->samples;
     job->failures_max = record_failures_max(submit);
     job->priority = submit->priority;
@@ -90,7 +127,8 @@ static enum err describe(struct record *job, const struct message_submit *submit
     if (!job->formats)
         return why_set(why, ERR_UNSUPPORTED, "model format '%s' is not known; use onnx or synthetic",
                        submit->format);
-    return keep_outputs(job, submit, why);
+    enum err err = keep_blobs(job, submit, why);
+    return err ? err : keep_outputs(job, submit, why);
 }
 
 static enum err insert(struct jobs *jobs, struct record *job, struct why *why)

@@ -6,6 +6,7 @@
 #include "ensure.h"
 #include "publication.h"
 #include "recorder.h"
+#include "retention.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,6 +96,23 @@ enum err ledger_model_add(struct coordinator *coordinator, const struct message_
     }
     op->tag = model->request;
     op->first = peer; /* which a model has no use for */
+    post(coordinator, &op);
+    return ERR_OK;
+}
+
+enum err ledger_model_drop(struct coordinator *coordinator, const char *which,
+                           const struct ledger_answer *answer)
+{
+    struct store_op *op = store_op_new(STORE_MODEL_DROP);
+    size_t name = strcspn(which, "@:");
+    bool ok = op && (op->text = strndup(which, name)) && (!which[name] || (op->text2 = strdup(which + name + 1)));
+    if (!ok) {
+        if (op)
+            store_op_free(&op);
+        return ERR_MEMORY;
+    }
+    op->tag = answer->request;
+    op->first = answer->peer; /* which a model has no use for */
     post(coordinator, &op);
     return ERR_OK;
 }
@@ -244,6 +262,14 @@ void ledger_tallies(struct coordinator *coordinator)
 
 /* ---- a job's states ---- */
 
+/* Now, but a clock that was set back must not let a job end before it began. */
+static int64_t moment_after(const struct record *record)
+{
+    int64_t now_us = clock_wall_us(),
+            last_us = record->started_us ? record->started_us : record->submitted_us;
+    return now_us > last_us ? now_us : last_us;
+}
+
 void ledger_close(struct coordinator *coordinator, struct record *record, enum record_state end,
                   const char *reason)
 {
@@ -254,7 +280,7 @@ void ledger_close(struct coordinator *coordinator, struct record *record, enum r
         return;
     record->closing = end;
     if (!record->finished_us)
-        record->finished_us = clock_wall_us();
+        record->finished_us = moment_after(record);
     if (reason && record_set_reason(record, reason))
         log_warn("MEMORY-SHORT", "job %llu ends without its reason being kept",
                  (unsigned long long)record->number);
@@ -287,7 +313,7 @@ static void on_running(struct coordinator *coordinator, struct record *record)
     if (record->state != RECORD_QUEUED)
         return;
     record->state = RECORD_RUNNING;
-    record->started_us = clock_wall_us();
+    record->started_us = moment_after(record);
     record->told_us = coordinator->now_us;
     post_mark(coordinator, record, STORE_JOB_OPEN, NULL, record->started_us);
 }
@@ -296,7 +322,7 @@ static void complete(struct coordinator *coordinator, struct record *record)
 {
     record->state = RECORD_FINISHING;
     if (!record->finished_us)
-        record->finished_us = clock_wall_us();
+        record->finished_us = moment_after(record);
     coordinator_forget(coordinator, record->number);
     post_accounts(coordinator, record);
     post_mark(coordinator, record, STORE_JOB_FINISHING, NULL, record->finished_us);
@@ -457,6 +483,7 @@ static void job_marked(struct coordinator *coordinator, struct store_event *even
         record_drop_failures(record);
     tell_end(coordinator, record);
     answer_waiters(coordinator, record, ERR_OK, "");
+    retention_ended(coordinator);
 }
 
 static void settle(struct coordinator *coordinator, const struct store_op *op, enum sched_event_type type)
@@ -507,10 +534,30 @@ static void model_added(struct coordinator *coordinator, struct store_event *eve
     coordinator_reply(coordinator, event->op->first, event->op->tag, err, why.text, 0);
 }
 
+static void model_dropped(struct coordinator *coordinator, struct store_event *event)
+{
+    char which[NAME_MAX_BYTES + VERSION_MAX_BYTES];
+    struct store_op *op = event->op;
+    size_t count = 0;
+    snprintf(which, sizeof which, "%s%s%s", op->text, op->text2 ? "@" : "", op->text2 ? op->text2 : "");
+    if (!event->err)
+        count = registry_remove(coordinator->registry, which);
+    if (count)
+        coordinator_note(coordinator, LOG_INFO, "MODEL-REMOVED", "model %s: %zu file%s", which, count,
+                         count == 1 ? "" : "s");
+    coordinator_reply(coordinator, op->first, op->tag, event->err, event->why.text, count);
+}
+
 static void job_dropped(struct coordinator *coordinator, struct store_event *event)
 {
-    (void)coordinator;
-    log_debug("JOB-DROPPED", "job %llu", (unsigned long long)event->op->job);
+    struct record *record = jobs_find(coordinator->jobs, event->op->job);
+    ENSURE(record);
+    retention_removed(coordinator, event);
+    answer_waiters(coordinator, record, event->err, event->why.text);
+    if (event->err)
+        record->removing = false;
+    else
+        jobs_remove(coordinator->jobs, record->number);
 }
 
 static void on_done(struct coordinator *coordinator, struct store_event *event)
@@ -518,7 +565,7 @@ static void on_done(struct coordinator *coordinator, struct store_event *event)
     static op_done *const handlers[] = {
         [STORE_JOB_ADD] = job_added,      [STORE_JOB_MARK] = job_marked,   [STORE_RESULT] = result_stored,
         [STORE_FAILURE] = failure_stored, [STORE_TALLY] = tally_stored,    [STORE_MODEL_ADD] = model_added,
-        [STORE_JOB_DROP] = job_dropped,   [STORE_JOB_SPEC] = spec_changed,
+        [STORE_JOB_DROP] = job_dropped,   [STORE_JOB_SPEC] = spec_changed, [STORE_MODEL_DROP] = model_dropped,
     };
     handlers[event->op->type](coordinator, event);
     store_op_free(&event->op);

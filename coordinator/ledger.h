@@ -21,6 +21,11 @@ struct ledger_answer {
     uint32_t number; /* > 0 */
 };
 
+/* Post that a model (NAME, NAME@VERSION or NAME:VERSION) is registered no longer. Once durable answer is given: how many
+ * files that were. */
+MUST_USE enum err ledger_model_drop(struct coordinator *coordinator, const char *which,
+                                    const struct ledger_answer *answer);
+
 /* Post an open job's new priority and deadline (after it was accepted; 0 = none). Once durable the views show
  * it, the scheduler is told, and answer, which may be NULL, is given. */
 MUST_USE enum err ledger_job_change(struct coordinator *coordinator, struct record *record, int32_t priority,

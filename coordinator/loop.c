@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loop.h"
 
+#include "accept.h"
+#include "access.h"
 #include "clock.h"
 #include "coordinator.h"
 #include "desk.h"
 #include "dialogue.h"
 #include "floor.h"
+#include "gate.h"
 #include "handout.h"
 #include "ledger.h"
 #include "online.h"
 #include "publication.h"
 #include "recorder.h"
 #include "recovery.h"
+#include "retention.h"
 #include "verification.h"
 
 #include <stdio.h>
@@ -28,9 +32,10 @@ enum {
     IDLE_MS = 1000,
     CONTEXT_SOCKETS = 1023,
 };
-static const uint64_t SILENCE_US = 3000000;
+static const uint64_t SILENCE_US = 2500000; /* found within 3 s, with the time between looks */
 static const uint64_t STALL_US = 2000000; /* more than an idle turn takes */
 static const uint64_t SWEEP_US = 100000;
+static const uint64_t RELOAD = 1ull << 32; /* in the counter that loop_stop counts by ones in */
 static const uint64_t BACKLOG_BYTES = 64ull << 20;
 static const uint64_t FETCHING_BYTES = 48ull << 20;
 
@@ -38,7 +43,8 @@ struct loop {
     struct coordinator coordinator;
     int stop_fd;
     bool stopped;
-    uint64_t swept_us;
+    bool reload; /* of the allow list, at the next sweep, whether it seems to have changed or not */
+    uint64_t swept_us, guarded_us;
 };
 
 /* ---- messages ---- */
@@ -55,7 +61,8 @@ static on_message *const handlers[] = {
     [MESSAGE_BLOB_FIND] = desk_blob_find, [MESSAGE_BLOB_PUT] = desk_blob_put,
     [MESSAGE_MODEL_ADD] = desk_model_add, [MESSAGE_OUTPUT_GET] = desk_output_get,
     [MESSAGE_DRAIN] = desk_drain,         [MESSAGE_INFER] = online_infer,
-    [MESSAGE_CHANGE] = desk_change,
+    [MESSAGE_CHANGE] = desk_change,       [MESSAGE_REMOVE] = desk_remove,
+    [MESSAGE_JOIN] = access_join,
 };
 
 static bool has_handler(enum message_type type)
@@ -69,7 +76,7 @@ static void refuse_untimely(struct coordinator *coordinator, const struct wire_i
     char text[128];
     snprintf(text, sizeof text, "%s cannot come now (%s)%s", message_name(in->message->type),
              dialogue_name(state), state == DIALOGUE_NEW ? "; say HELLO" : "");
-    coordinator_refuse(coordinator, in->peer, ERR_REFUSED, text);
+    coordinator_refuse_message(coordinator, in->peer, ERR_REFUSED, text);
 }
 
 static void hear(struct coordinator *coordinator, struct wire_in *in)
@@ -77,13 +84,16 @@ static void hear(struct coordinator *coordinator, struct wire_in *in)
     struct peer *peer = peers_find(coordinator->peers, in->peer);
     enum dialogue_state state = peer ? peer->state : DIALOGUE_NEW;
     if (state == DIALOGUE_WORKER)
-        roster_at(coordinator->roster, peer->worker)->heard_us = coordinator->now_us;
+        roster_heard(coordinator->roster, roster_at(coordinator->roster, peer->worker), coordinator->now_us);
     if (!in->message)
-        coordinator_refuse(coordinator, in->peer, ERR_FORMAT, in->why.text);
+        coordinator_refuse_message(coordinator, in->peer, ERR_FORMAT, in->why.text);
     else if (!dialogue_allows(state, in->message->type) || !has_handler(in->message->type))
         refuse_untimely(coordinator, in, state);
-    else
+    else if (access_permits(coordinator, peer, in)) {
         handlers[in->message->type](coordinator, in);
+        if (!peer)
+            access_note(coordinator, in);
+    }
 }
 
 static void hear_the_end(struct coordinator *coordinator, wire_peer id)
@@ -162,7 +172,8 @@ static void read_clerk(struct coordinator *coordinator)
                                   struct clerk_event *) = { [CLERK_PUBLISH] = on_published,
                                                             [CLERK_BLOB_PUT] = desk_blob_taken,
                                                             [CLERK_READ] = on_piece,
-                                                            [CLERK_COMPARE] = verification_compared };
+                                                            [CLERK_COMPARE] = verification_compared,
+                                                            [CLERK_INVENTORY] = retention_counted };
     struct clerk_event event;
     while (clerk_receive(coordinator->clerk, &event)) {
         events[event.command->type](coordinator, &event);
@@ -171,6 +182,16 @@ static void read_clerk(struct coordinator *coordinator)
 }
 
 /* ---- turns ---- */
+
+static void tell_refused(struct coordinator *coordinator)
+{
+    uint32_t count = accept_refused();
+    if (count)
+        coordinator_complain(coordinator, "FILES-SHORT",
+                             "%u connections were refused, as few files may still be opened: raise the limit "
+                             "(`ulimit -n`, LimitNOFILE= of the service); peers try again",
+                             count);
+}
 
 /* A coordinator that did not come to listen (a stopped process, a swapping host) must not take that for its
  * workers' silence. */
@@ -187,14 +208,33 @@ static void sweep(struct loop *loop)
         floor_listen(coordinator);
     ledger_tallies(coordinator);
     publication_retry(coordinator);
+    retention_turn(coordinator);
+    access_turn(coordinator, loop->reload);
+    loop->reload = false;
     recorder_breathe(coordinator->recorder, coordinator->now_us);
+    tell_refused(coordinator);
+}
+
+/* Also while no message is read: what peers send then is held as well. */
+static void guard(struct loop *loop, bool all_heard)
+{
+    struct coordinator *coordinator = &loop->coordinator;
+    if (coordinator->now_us - loop->guarded_us < SWEEP_US)
+        return;
+    loop->guarded_us = coordinator->now_us;
+    uint32_t cut = wire_guard(coordinator->wire, all_heard);
+    if (cut)
+        coordinator_complain(
+            coordinator, "PEER-CUT",
+            "%u connections sent more than a message takes without ending one, or were too many", cut);
 }
 
 static long patience_ms(const struct loop *loop)
 {
     const struct coordinator *coordinator = &loop->coordinator;
-    long idle =
-        roster_up_count(coordinator->roster) || fetches_waiting(coordinator->fetches) ? SWEEP_MS : IDLE_MS;
+    bool soon = roster_up_count(coordinator->roster) || fetches_waiting(coordinator->fetches) ||
+                retention_waits(coordinator->retention) || wire_connections(coordinator->wire);
+    long idle = soon ? SWEEP_MS : IDLE_MS;
     uint64_t deadline_us = sched_deadline_us(coordinator->sched);
     if (coordinator->grace_until_us && coordinator->grace_until_us < deadline_us)
         deadline_us = coordinator->grace_until_us;
@@ -206,19 +246,28 @@ static long patience_ms(const struct loop *loop)
     return wait_ms < (uint64_t)idle ? (long)wait_ms : idle;
 }
 
+/* What loop_stop and loop_reload have added to the counter. */
+static void read_wishes(struct loop *loop)
+{
+    uint64_t wishes = 0;
+    if (read(loop->stop_fd, &wishes, sizeof wishes) != sizeof wishes)
+        return;
+    loop->stopped = loop->stopped || wishes % RELOAD != 0;
+    loop->reload = loop->reload || wishes >= RELOAD;
+}
+
 static void wait_for_events(struct loop *loop)
 {
     struct coordinator *coordinator = &loop->coordinator;
-    zmq_pollitem_t items[] = {
+    enum { OWN = 3 };
+    zmq_pollitem_t items[OWN + WIRE_ITEMS_MAX] = {
         { NULL, loop->stop_fd, ZMQ_POLLIN, 0 },
         { NULL, store_fd(coordinator->store), ZMQ_POLLIN, 0 },
         { NULL, clerk_fd(coordinator->clerk), ZMQ_POLLIN, 0 },
-        { wire_socket(coordinator->wire), 0, ZMQ_POLLIN, 0 },
-        { wire_monitor_socket(coordinator->wire), 0, ZMQ_POLLIN, 0 },
     };
-    int count = (int)(sizeof items / sizeof items[0]);
-    if (zmq_poll(items, coordinator->choked ? count - 2 : count, patience_ms(loop)) > 0 && items[0].revents)
-        loop->stopped = true;
+    int count = coordinator->choked ? OWN : OWN + wire_poll_items(coordinator->wire, items + OWN);
+    if (zmq_poll(items, count, patience_ms(loop)) > 0 && items[0].revents)
+        read_wishes(loop);
     coordinator_wake(coordinator);
 }
 
@@ -232,6 +281,7 @@ static void turn(struct loop *loop)
     if (sched_deadline_us(coordinator->sched) <= coordinator->now_us)
         coordinator_step(coordinator, &(struct sched_event){ .type = SCHED_TICK });
     online_turn(coordinator);
+    guard(loop, all_heard);
     if (all_heard)
         sweep(loop);
     fetches_pump(coordinator->fetches);
@@ -260,6 +310,12 @@ void loop_stop(struct loop *loop)
         return;
 }
 
+void loop_reload(struct loop *loop)
+{
+    if (write(loop->stop_fd, &RELOAD, sizeof RELOAD) < 0)
+        return;
+}
+
 const char *loop_url(const struct loop *loop) { return loop->coordinator.url; }
 
 /* ---- life ---- */
@@ -272,12 +328,15 @@ static void configure(struct coordinator *coordinator, const struct loop_config 
     coordinator->silence_us = config->silence_us ? config->silence_us : SILENCE_US;
     coordinator->backlog_max_bytes = config->backlog_max_bytes ? config->backlog_max_bytes : BACKLOG_BYTES;
     coordinator->grace_us = config->grace_us;
+    coordinator->roots = config->roots;
     coordinator_wake(coordinator);
     coordinator->started_us = coordinator->now_us;
 }
 
-static enum err make_tables(struct coordinator *coordinator, struct why *why)
+static enum err make_tables(struct coordinator *coordinator, const struct loop_config *config,
+                            struct why *why)
 {
+    const struct retention_rule rule = { config->keep_us, config->keep_jobs, config->keep_bytes };
     coordinator->peers = peers_new(WORKERS_MAX + CLIENTS_MAX);
     coordinator->roster = roster_new(WORKERS_MAX);
     coordinator->jobs = jobs_new(JOBS_OPEN_MAX);
@@ -287,10 +346,11 @@ static enum err make_tables(struct coordinator *coordinator, struct why *why)
     coordinator->outbox = outbox_new();
     coordinator->events = events_new();
     coordinator->online = online_new();
+    coordinator->retention = retention_new(&rule, config->inventory_us);
     coordinator->context = zmq_ctx_new();
     bool ok = coordinator->peers && coordinator->roster && coordinator->jobs && coordinator->registry &&
               coordinator->tenants && coordinator->classes && coordinator->outbox && coordinator->events &&
-              coordinator->online && coordinator->context;
+              coordinator->online && coordinator->retention && coordinator->context;
     return ok ? ERR_OK : why_set(why, ERR_MEMORY, "out of memory for the coordinator's tables");
 }
 
@@ -356,10 +416,29 @@ static enum err open_clerk(struct coordinator *coordinator, struct why *why)
                                 : why_set(why, ERR_MEMORY, "out of memory for the coordinator's tables");
 }
 
+/* Whoever listens on tcp without a gate that works is open to everyone. */
+static enum err prove(struct coordinator *coordinator, const struct loop_config *config, struct why *why)
+{
+    enum err err = ERR_OK;
+    for (uint32_t i = 0; i < config->urls_count && !err; i++) {
+        const char *url = wire_endpoint(coordinator->wire, i);
+        if (strncmp(url, "tcp://", 6) != 0)
+            continue;
+        err = gate_prove(coordinator->gate, url, why);
+        coordinator->curve = true;
+    }
+    return err;
+}
+
 static enum err listen_on(struct coordinator *coordinator, const struct loop_config *config, struct why *why)
 {
-    enum err err =
-        wire_listen(coordinator->context, config->urls, config->urls_count, &coordinator->wire, why);
+    enum err err = gate_new(coordinator->context, coordinator->state_dir, &coordinator->gate, why);
+    if (err)
+        return err;
+    const struct wire_keys keys = { .own = gate_key(coordinator->gate) };
+    err = wire_listen(coordinator->context, config->urls, config->urls_count, &keys, &coordinator->wire, why);
+    if (!err)
+        err = prove(coordinator, config, why);
     if (err)
         return err;
     snprintf(coordinator->url, sizeof coordinator->url, "%s", wire_endpoint(coordinator->wire, 0));
@@ -371,7 +450,7 @@ static enum err listen_on(struct coordinator *coordinator, const struct loop_con
 static enum err start(struct coordinator *coordinator, const struct loop_config *config, struct why *why)
 {
     struct recovery *recovery = recovery_new(coordinator);
-    enum err err = recovery ? make_tables(coordinator, why) : why_set(why, ERR_MEMORY, "out of memory");
+    enum err err = recovery ? make_tables(coordinator, config, why) : why_set(why, ERR_MEMORY, "out of memory");
     if (!err)
         err = open_store(coordinator, config, recovery, why);
     if (!err)
@@ -412,11 +491,13 @@ static void close_all(struct coordinator *coordinator)
         store_free(&coordinator->store);
     if (coordinator->wire)
         wire_free(&coordinator->wire);
+    gate_free(&coordinator->gate);
     if (coordinator->context)
         zmq_ctx_term(coordinator->context);
     handout_drop(coordinator);
     fetches_free(&coordinator->fetches);
     online_free(&coordinator->online);
+    retention_free(&coordinator->retention);
     recorder_close(&coordinator->recorder);
     if (coordinator->sched)
         sched_free(&coordinator->sched);

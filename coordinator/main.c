@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* motley-coordinator - takes jobs from clients, gives work to workers, keeps what must not be lost. */
+#include "accept.h"
 #include "endpoint.h"
 #include "file.h"
 #include "log.h"
@@ -7,6 +8,8 @@
 #include "options.h"
 #include "recorder.h"
 #include "replay_report.h"
+#include "retention_words.h"
+#include "roots.h"
 #include "tenants.h"
 #include "wire.h"
 
@@ -24,8 +27,11 @@
 
 struct settings {
     const char *state_dir, *log_level;
-    struct option_list listen, tenants;
+    struct option_list listen, tenants, roots_given;
+    struct roots roots;
     uint64_t heartbeat_us, silence_us;
+    const char *keep, *keep_jobs, *keep_bytes;
+    struct retention_words keeping;
     bool check_config, dump_config, supervised, version, helped;
     const char *record;
     uint64_t record_max;
@@ -44,6 +50,13 @@ static void on_signal(int number)
         loop_stop(running);
 }
 
+static void on_hangup(int number)
+{
+    (void)number;
+    if (running)
+        loop_reload(running);
+}
+
 /* The event that the program dies of is the one to replay. The signal comes again, and ends it. */
 static void on_our_bug(int number)
 {
@@ -55,9 +68,11 @@ static void catch_signals(void)
 {
     static const int bugs[] = { SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL };
     struct sigaction action = { .sa_handler = on_signal };
+    struct sigaction reload = { .sa_handler = on_hangup, .sa_flags = SA_RESTART };
     struct sigaction rescue = { .sa_handler = on_our_bug, .sa_flags = (int)SA_RESETHAND };
     for (size_t i = 0; i < sizeof bugs / sizeof bugs[0]; i++)
         sigaction(bugs[i], &rescue, NULL);
+    sigaction(SIGHUP, &reload, NULL);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
 }
@@ -79,6 +94,7 @@ static void raise_limits(void)
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit))
         log_debug("LIMITS", "the limit of open files stays as it is");
+    accept_guard();
 }
 
 static enum err read_options(int argc, char **argv, struct settings *settings, struct why *why)
@@ -88,7 +104,8 @@ static enum err read_options(int argc, char **argv, struct settings *settings, s
         .synopsis = "[--state-dir DIR] [--listen URL]... [OPTION...]",
         .about = "Takes jobs from clients, gives work to workers and keeps what must not be lost. `motley "
                  "up` starts one for you; start "
-                 "it yourself to run it as a service. SIGTERM ends it: jobs go on when it is started again.",
+                 "it yourself to run it as a service. SIGTERM ends it: jobs go on when it is started again. SIGHUP: the keys that may connect are "
+                 "read anew.",
         .examples = "  motley-coordinator --state-dir /var/lib/motley --listen tcp://127.0.0.1:7117\n"
                     "  motley-coordinator --check-config --listen tcp://127.0.0.1:7117\n",
     };
@@ -96,14 +113,24 @@ static enum err read_options(int argc, char **argv, struct settings *settings, s
         { "state-dir", 's', OPTION_TEXT, &settings->state_dir, "DIR",
           "where jobs and results are kept (default: $MOTLEY_STATE_DIR)" },
         { "listen", 'l', OPTION_LIST, &settings->listen, "URL",
-          "ipc:///path or tcp://127.0.0.1:PORT; may be repeated" },
+          "ipc:///path, or tcp://ADDRESS:PORT for peers with keys (* = every address); may be repeated" },
+        { "root", 0, OPTION_LIST, &settings->roots_given, "DIR",
+          "clients may name inputs and outputs of this host only in this folder; may be repeated "
+          "(default: anywhere, for those who can read the state directory)" },
         { "tenant", 0, OPTION_LIST, &settings->tenants, "NAME=WEIGHT[:SLOTS]",
           "a tenant's share of the devices, and how many slots it may hold at "
           "a time; may be repeated (default: weight 1, any number)" },
         { "heartbeat", 0, OPTION_DURATION, &settings->heartbeat_us, "TIME",
           "how often workers must say that they live (default 500ms)" },
         { "silence", 0, OPTION_DURATION, &settings->silence_us, "TIME",
-          "after which a silent worker is lost (default 3s)" },
+          "after which a silent worker is lost (default 2.5s)" },
+        { "keep", 0, OPTION_TEXT, &settings->keep, "TIME",
+          "how long jobs that are over are kept, with their answers (default 30d; forever)" },
+        { "keep-jobs", 0, OPTION_TEXT, &settings->keep_jobs, "N",
+          "how many of them at most, the oldest go first (default 100k; all)" },
+        { "keep-bytes", 0, OPTION_TEXT, &settings->keep_bytes, "BYTES",
+          "the state directory's size at most, as far as jobs that are over make it, such as 100GB "
+          "(default: any)" },
         { "log-level", 0, OPTION_TEXT, &settings->log_level, "LEVEL",
           "error, warn, info or debug (default info)" },
         { "supervised", 0, OPTION_FLAG, &settings->supervised, NULL,
@@ -175,6 +202,14 @@ static enum err check_tenants(const struct settings *settings, struct why *why)
     return err;
 }
 
+static enum err check_roots(struct settings *settings, struct why *why)
+{
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < settings->roots_given.count && !err; i++)
+        err = roots_add(&settings->roots, settings->roots_given.at[i], why);
+    return err;
+}
+
 static enum err check_settings(struct settings *settings, enum log_level *level, struct why *why)
 {
     if (settings->log_level && !log_level_parse(settings->log_level, level))
@@ -184,7 +219,12 @@ static enum err check_settings(struct settings *settings, enum log_level *level,
     if (settings->silence_us < 2 * settings->heartbeat_us)
         return why_set(why, ERR_USAGE, "--silence: at least twice the heartbeat of %.3f s",
                        (double)settings->heartbeat_us / 1e6);
-    enum err err = check_tenants(settings, why);
+    enum err err = retention_words_read(settings->keep, settings->keep_jobs, settings->keep_bytes,
+                                        &settings->keeping, why);
+    if (!err)
+        err = check_tenants(settings, why);
+    if (!err)
+        err = check_roots(settings, why);
     if (!err)
         err = find_state_dir(settings, why);
     return err ? err : check_urls(settings, why);
@@ -196,6 +236,9 @@ static void dump(const struct settings *settings, enum log_level level)
     printf("state_dir: %s\nlisten:\n", settings->state_path);
     for (size_t i = 0; i < settings->listen.count; i++)
         printf("  - %s\n", settings->listen.at[i]);
+    printf("roots:\n");
+    for (uint32_t i = 0; i < settings->roots.count; i++)
+        printf("  - %s\n", settings->roots.at[i]);
     printf("tenants:\n");
     for (size_t i = 0; i < settings->tenants.count; i++)
         printf("  - %s\n", settings->tenants.at[i]);
@@ -222,7 +265,11 @@ static enum err serve(const struct settings *settings, struct why *why)
                                         .tenants = settings->tenants.at,
                                         .tenants_count = (uint32_t)settings->tenants.count,
                                         .record = strcmp(settings->record, "off") ? settings->record : NULL,
-                                        .record_max_bytes = settings->record_max };
+                                        .record_max_bytes = settings->record_max,
+                                        .roots = &settings->roots,
+                                        .keep_us = settings->keeping.age_us,
+                                        .keep_jobs = settings->keeping.jobs,
+                                        .keep_bytes = settings->keeping.bytes };
     struct loop *loop;
     raise_limits();
     ignore_signals();
@@ -281,7 +328,7 @@ static enum err check_replay_given(const struct settings *settings, struct why *
 static enum err act(int argc, char **argv, struct why *why)
 {
     struct settings settings = {
-        .heartbeat_us = 500000, .silence_us = 3000000, .record = "always-on", .replay_at_us = UINT64_MAX
+        .heartbeat_us = 500000, .silence_us = 2500000, .record = "always-on", .replay_at_us = UINT64_MAX
     };
     enum log_level level = LOG_INFO;
     enum err err = read_options(argc, argv, &settings, why);

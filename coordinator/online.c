@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "online.h"
 
+#include "access.h"
 #include "answer.h"
 #include "clerk.h"
 #include "clock.h"
@@ -113,6 +114,15 @@ const char *online_model(const struct online *online, uint32_t model)
     return NULL;
 }
 
+bool online_uses(const struct online *online, const uint8_t blob[SHA256_BYTES])
+{
+    for (const struct request *request = online->first; request; request = request->next)
+        for (uint32_t i = 0; i < request->record->blobs_count; i++)
+            if (memcmp(request->record->blobs[i], blob, SHA256_BYTES) == 0)
+                return true;
+    return false;
+}
+
 struct online_counts online_counts(const struct online *online)
 {
     return (struct online_counts){ .in_flight = online->count,
@@ -156,6 +166,8 @@ static enum err check_model(const struct coordinator *coordinator, const struct 
     if (!built_in && !clerk_blob_find(coordinator->state_dir, ask->model_blob, &bytes))
         return why_set(why, ERR_NOT_FOUND, "model %.300s: its file was not uploaded; upload it first",
                        ask->model);
+    if (!built_in)
+        clerk_blob_touch(coordinator->state_dir, ask->model_blob);
     return ask->outputs_count ? ERR_OK : why_set(why, ERR_USAGE, "model %.300s: names no output", ask->model);
 }
 
@@ -235,7 +247,7 @@ static enum err check_room(const struct coordinator *coordinator, const struct w
 
 /* The same as a job's SUBMIT, so that all that is done with jobs can be done with it. */
 static enum err make_record(struct coordinator *coordinator, const struct message_infer *ask,
-                            struct record **record, struct why *why)
+                            const char *tenant, struct record **record, struct why *why)
 {
     static const uint8_t nobody[UUID_BYTES];
     struct message_input inputs[INPUTS_MAX] = { 0 };
@@ -250,6 +262,7 @@ static enum err make_record(struct coordinator *coordinator, const struct messag
                                      .outputs_count = ask->outputs_count,
                                      .batch_fixed = ask->batch_fixed,
                                      .name = "",
+                                     .tenant = tenant,
                                      .output_path = "" };
     uint64_t number = NUMBERS | store_term(coordinator->store) << TERM_SHIFT | coordinator->online->counter++;
     for (uint32_t k = 0; k < ask->inputs_count; k++) {
@@ -278,9 +291,12 @@ static enum err make_request(struct coordinator *coordinator, struct wire_in *in
     const struct message_infer *ask = &in->message->infer;
     struct online *online = coordinator->online;
     struct request *request = *made = calloc(1, sizeof *request);
+    char tenant[KEYRING_TENANT_MAX];
     if (!request)
         return why_set(why, ERR_MEMORY, "the coordinator is out of memory");
-    enum err err = make_record(coordinator, ask, &request->record, why);
+    enum err err = access_tenant(coordinator, in->peer, "", tenant, why);
+    if (!err)
+        err = make_record(coordinator, ask, tenant, &request->record, why);
     if (err) {
         free(request);
         return err;
@@ -470,13 +486,17 @@ static uint64_t leased_us(const struct request *request, uint64_t attempt)
     return request->came_us;
 }
 
+/* The times are the worker's word: they are no longer than what passed here. */
 static void note_part(struct coordinator *coordinator, struct request *request, const struct answer *answer)
 {
     const struct message_result *result = answer->result;
+    uint64_t leased = leased_us(request, result->attempt), passed_us = coordinator->now_us - leased;
     const struct message_hello *hello = worker_hello(coordinator->roster, answer->worker);
     request->chunks++;
-    request->run_us = result->run_us;
-    request->queue_us = leased_us(request, result->attempt) - request->came_us + result->wait_us;
+    request->run_us = result->run_us < passed_us ? result->run_us : passed_us;
+    uint64_t waited_us = passed_us - request->run_us;
+    request->queue_us =
+        leased - request->came_us + (result->wait_us < waited_us ? result->wait_us : waited_us);
     snprintf(request->worker, sizeof request->worker, "%s", answer->worker->name);
     if (result->slot < hello->slots_count)
         snprintf(request->device, sizeof request->device, "%s", hello->slots[result->slot].device);
@@ -491,7 +511,8 @@ static void row_spec(const struct answer *answer, uint32_t k, struct tensor_spec
     const struct message_shape *shape = &answer->result->shapes[k];
     spec->dtype = (enum dtype)shape->dtype;
     spec->dims_count = shape->dims_count;
-    memcpy(spec->dims, shape->dims, shape->dims_count * sizeof spec->dims[0]);
+    if (shape->dims_count > 0)
+        memcpy(spec->dims, shape->dims, shape->dims_count * sizeof spec->dims[0]);
 }
 
 static bool declared(const struct tensor_spec *spec, const struct tensor_spec *wanted)
@@ -727,6 +748,8 @@ static void forget(struct coordinator *coordinator, struct request *request)
     for (uint32_t i = 0; i < request->told_count; i++) {
         struct worker *worker = roster_at(coordinator->roster, request->told[i]);
         /* Who is away is told when it comes back, as of any job. */
+        if (worker)
+            trail_part(&worker->trail.jobs, job);
         if (worker && worker->serving && worker_untell(worker, job))
             outbox_forget(coordinator->outbox, worker->number, job);
     }

@@ -36,6 +36,9 @@ struct record *online_find(const struct online *online, uint64_t job);
 /* What the users of a model file call it; NULL: no request uses it. */
 const char *online_model(const struct online *online, uint32_t model);
 
+/* Does a request run this model file? */
+bool online_uses(const struct online *online, const uint8_t blob[SHA256_BYTES]);
+
 /* What happens to it. */
 void online_told(struct online *online, uint64_t job, uint32_t worker); /* it was sent a JOBS */
 void online_loading(struct coordinator *coordinator, uint64_t job);

@@ -13,6 +13,7 @@ enum { CAPACITY_MIN = 64 };
 
 struct peers {
     size_t max, count, capacity; /* capacity: a power of two */
+    size_t uploading;
     struct peer *at;             /* id 0 = empty */
 };
 
@@ -78,6 +79,7 @@ struct peer *peers_add(struct peers *peers, wire_peer id, enum dialogue_state st
         peer = &peers->at[place(peers->at, peers->capacity, id)];
         peers->count++;
     }
+    peers->uploading -= peer->id && peer->uploads;
     *peer = (struct peer){ .id = id, .state = state };
     return peer;
 }
@@ -87,6 +89,7 @@ void peers_remove(struct peers *peers, wire_peer id)
     struct peer *peer = peers_find(peers, id);
     if (!peer)
         return;
+    peers->uploading -= peer->uploads;
     size_t mask = peers->capacity - 1, hole = (size_t)(peer - peers->at);
     for (size_t next = (hole + 1) & mask; peers->at[next].id; next = (next + 1) & mask) {
         size_t home = (size_t)rng_mix64(peers->at[next].id) & mask;
@@ -100,3 +103,18 @@ void peers_remove(struct peers *peers, wire_peer id)
 }
 
 size_t peers_count(const struct peers *peers) { return peers->count; }
+
+const struct peer *peers_next(const struct peers *peers, size_t *at)
+{
+    while (*at < peers->capacity && !peers->at[*at].id)
+        ++*at;
+    return *at < peers->capacity ? &peers->at[(*at)++] : NULL;
+}
+
+void peers_note_upload(struct peers *peers, struct peer *peer)
+{
+    peers->uploading += !peer->uploads;
+    peer->uploads = true;
+}
+
+size_t peers_uploading(const struct peers *peers) { return peers->uploading; }

@@ -5,6 +5,8 @@
 #define PEERS_H
 
 #include "dialogue.h"
+#include "key.h"
+#include "role.h"
 #include "wire.h"
 
 #include <stdbool.h>
@@ -17,6 +19,10 @@ struct peer {
     uint32_t worker; /* WORKER: its number in the roster */
     bool same_host;  /* CLIENT: it read our nonce, so it may name paths */
     uint32_t pieces; /* FETCH or BLOB_PUT that it waits for */
+    bool uploads;    /* CLIENT: it has named blobs, and may be about to submit them */
+    bool keyed;      /* it came by CURVE, with this key, which was for this role then; else by ipc */
+    enum role role;
+    uint8_t key[KEY_BYTES];
 };
 
 struct peers;
@@ -30,7 +36,14 @@ struct peer *peers_find(const struct peers *peers, wire_peer id);
 /* A fresh entry, or the present one; NULL when the table is full. */
 struct peer *peers_add(struct peers *peers, wire_peer id, enum dialogue_state state);
 
+/* It uploads; and how many do. */
+void peers_note_upload(struct peers *peers, struct peer *peer);
+size_t peers_uploading(const struct peers *peers);
+
 void peers_remove(struct peers *peers, wire_peer id); /* nothing happens if it is not there */
 size_t peers_count(const struct peers *peers);
+
+/* All of them: *at begins as 0; NULL after the last. Valid until the next add or remove. */
+const struct peer *peers_next(const struct peers *peers, size_t *at);
 
 #endif

@@ -15,7 +15,7 @@
 struct proof {
     uint64_t job, first, term, attempt;
     uint32_t count, slot;
-    uint8_t worker[UUID_BYTES];
+    uint8_t worker[UUID_BYTES]; /* its process and its key: worker.holder */
 };
 
 void proof_make(const struct proof *proof, const uint8_t key[MAC_KEY_BYTES], uint8_t mac[MAC_BYTES]);

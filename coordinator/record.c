@@ -28,6 +28,7 @@ void record_free(struct record **record)
     free(gone->outputs);
     free(gone->output);
     free(gone->full);
+    free(gone->blobs);
     free(gone->past);
     free(gone);
     *record = NULL;

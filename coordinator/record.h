@@ -12,6 +12,7 @@
 #define RECORD_H
 
 #include "messages.h"
+#include "sha256.h"
 #include "share.h"
 #include "summary.h"
 #include "verification.h"
@@ -53,6 +54,7 @@ struct record {
     enum record_state state;
     enum record_state closing; /* the end that is being journaled; RECORD_STORING = none */
     char *name, *model;
+    char tenant[TENANT_MAX_BYTES];
     char *reason;                                  /* why it failed; NULL = none */
     int64_t submitted_us, started_us, finished_us; /* wall clock; 0 = not yet */
 
@@ -71,6 +73,8 @@ struct record {
 
     uint32_t models_count; /* its files that it may run, in the SUBMIT's order: the registry's numbers */
     uint32_t models[VARIANTS_MAX];
+    uint32_t blobs_count;
+    uint8_t (*blobs)[SHA256_BYTES]; /* the uploads that it names: inputs, names, model files */
 
     uint64_t done, failed; /* as recovered, or as the scheduler last had it when it forgot the job */
     bool recovered;        /* accepted in an earlier life */
@@ -85,6 +89,8 @@ struct record {
     uint64_t verification_told;        /* samples in it when it was last posted */
     uint32_t comparing;                /* comparisons that the clerk has */
     bool completing;                   /* all is settled; it waits for them */
+    bool removing;                     /* the store was told to drop it */
+    uint64_t bytes;                    /* what its removal frees, as of the last survey */
 
     uint8_t *past; /* packed summary of earlier lives, or of all once it is over; NULL = none */
     size_t past_size;

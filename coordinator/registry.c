@@ -10,6 +10,7 @@
 
 struct model {
     char *name, *version, *format, *precision;
+    uint8_t blob[SHA256_BYTES];
     uint8_t *spec;
     size_t size;
 };
@@ -236,6 +237,8 @@ enum err registry_add(struct registry *registry, const struct message_model_add 
         model_fini(&fresh);
         return why_set(why, ERR_MEMORY, "out of memory for a model");
     }
+    if (model->blob)
+        memcpy(fresh.blob, model->blob, SHA256_BYTES);
     put(registry, &fresh);
     return ERR_OK;
 }
@@ -277,6 +280,35 @@ size_t registry_find(struct registry *registry, const char *which)
             return i;
     }
     return SIZE_MAX;
+}
+
+/* Does which mean this file? A name alone means every version of it. */
+static bool means(const char *which, const struct model *model)
+{
+    size_t length = strlen(model->name);
+    if (strncmp(which, model->name, length) != 0)
+        return false;
+    bool versioned = which[length] == ':' || which[length] == '@';
+    return !which[length] || (versioned && strcmp(which + length + 1, model->version) == 0);
+}
+
+size_t registry_remove(struct registry *registry, const char *which)
+{
+    size_t kept = 0, count = registry->count;
+    for (size_t i = 0; i < count; i++) {
+        if (means(which, &registry->models[i]))
+            model_fini(&registry->models[i]);
+        else
+            registry->models[kept++] = registry->models[i];
+    }
+    registry->count = kept;
+    return count - kept;
+}
+
+const uint8_t *registry_blob(const struct registry *registry, size_t index)
+{
+    ENSURE(index < registry->count);
+    return registry->models[index].blob;
 }
 
 size_t registry_first(const struct registry *registry, size_t index)

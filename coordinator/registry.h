@@ -53,6 +53,12 @@ const struct message_model_add *registry_at(struct registry *registry, size_t in
  * none. */
 size_t registry_find(struct registry *registry, const char *which);
 
+/* Remove NAME (all its versions), NAME:VERSION or NAME@VERSION: how many files that were. */
+size_t registry_remove(struct registry *registry, const char *which);
+
+/* The file at index: its SHA-256. A look. */
+const uint8_t *registry_blob(const struct registry *registry, size_t index);
+
 /* The first and the last file of the model that the file at index belongs to. */
 size_t registry_first(const struct registry *registry, size_t index);
 size_t registry_last(const struct registry *registry, size_t index);

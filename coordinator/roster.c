@@ -13,6 +13,7 @@ struct roster {
     uint32_t up_count, up_slots;
     uint64_t sessions;
     struct worker **at;
+    struct worker *quietest, *loudest;
     struct decoder *decoder;
     const struct worker *decoded; /* whose HELLO the decoder holds */
     const struct message *message;
@@ -34,8 +35,10 @@ static void worker_free(struct worker *worker)
 {
     free(worker->hello);
     free(worker->told);
+    trail_fini(&worker->trail);
     free(worker->shares);
     free(worker->barred_until_us);
+    free(worker->runs);
     free(worker);
 }
 
@@ -136,6 +139,50 @@ static enum err keep_hello(struct roster *roster, struct worker *worker, const s
     return ERR_OK;
 }
 
+static void become_loudest(struct roster *roster, struct worker *worker)
+{
+    worker->quieter = roster->loudest;
+    worker->louder = NULL;
+    *(roster->loudest ? &roster->loudest->louder : &roster->quietest) = worker;
+    roster->loudest = worker;
+}
+
+static void fall_silent(struct roster *roster, struct worker *worker)
+{
+    *(worker->quieter ? &worker->quieter->louder : &roster->quietest) = worker->louder;
+    *(worker->louder ? &worker->louder->quieter : &roster->loudest) = worker->quieter;
+    worker->quieter = worker->louder = NULL;
+}
+
+void roster_heard(struct roster *roster, struct worker *worker, uint64_t now_us)
+{
+    if (worker->heard_us == now_us || worker->state != ROSTER_UP)
+        return;
+    worker->heard_us = now_us;
+    fall_silent(roster, worker);
+    become_loudest(roster, worker);
+}
+
+struct worker *roster_quietest(const struct roster *roster) { return roster->quietest; }
+
+static bool make_slot_tables(struct worker *worker, size_t slots)
+{
+    if (!worker->barred_until_us)
+        worker->barred_until_us = calloc(slots, sizeof *worker->barred_until_us);
+    if (!worker->runs)
+        worker->runs = calloc(slots, sizeof *worker->runs);
+    return worker->barred_until_us && worker->runs;
+}
+
+/* What the coordinator wanted of a process ends with it. */
+static void take_over(struct worker *worker, const struct message_hello *hello, bool news)
+{
+    bool reborn = !news && worker->life != hello->life;
+    worker->undrained = reborn && worker->draining && !hello->draining;
+    worker->draining = news || reborn ? hello->draining : worker->draining;
+    worker->life = hello->life;
+}
+
 enum err roster_greet(struct roster *roster, wire_peer peer, const struct message_hello *hello,
                       struct worker **worker, struct why *why)
 {
@@ -154,15 +201,13 @@ enum err roster_greet(struct roster *roster, wire_peer peer, const struct messag
     bool news = !found->hello;
     size_t slots = hello->slots_count ? hello->slots_count : 1;
     size_t *shares = malloc(slots * sizeof *shares);
-    if (!found->barred_until_us)
-        found->barred_until_us = calloc(slots, sizeof *found->barred_until_us);
-    if (!shares || !found->barred_until_us || keep_hello(roster, found, hello)) {
+    if (!shares || !make_slot_tables(found, slots) || keep_hello(roster, found, hello)) {
         free(shares);
         return why_set(why, ERR_MEMORY, "out of memory for a worker's description");
     }
     free(found->shares);
     found->shares = shares;
-    found->draining = news ? hello->draining : found->draining;
+    take_over(found, hello, news);
     found->share_job = 0;
     snprintf(found->name, sizeof found->name, "%s", hello->name);
     found->state = ROSTER_UP;
@@ -171,12 +216,16 @@ enum err roster_greet(struct roster *roster, wire_peer peer, const struct messag
     found->session = ++roster->sessions;
     found->left_us = 0;
     found->memory_free_bytes = 0;
+    found->told_us = found->runs_us = 0;
+    memset(found->runs, 0, slots * sizeof *found->runs);
     found->slots_count = hello->slots_count;
     found->formats = 0;
     for (uint32_t i = 0; i < hello->slots_count; i++)
         found->formats |= roster_formats(&hello->slots[i]);
     roster->up_count++;
     roster->up_slots += found->slots_count;
+    found->heard_us = 0;
+    become_loudest(roster, found);
     *worker = found;
     return ERR_OK;
 }
@@ -186,6 +235,7 @@ void roster_dismiss(struct roster *roster, struct worker *worker, enum roster_st
     ENSURE(worker->state == ROSTER_UP && state != ROSTER_UP);
     roster->up_count--;
     roster->up_slots -= worker->slots_count;
+    fall_silent(roster, worker);
     worker->state = state;
     worker->serving = worker->doomed = false;
     worker->peer = 0;

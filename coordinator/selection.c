@@ -48,9 +48,10 @@ static struct words parse(const char *which)
     return words;
 }
 
-static bool matches(const struct words *words, const struct record *job, const char *which)
+static bool matches(const struct words *words, const struct record *job, const struct keyring_entry *viewer,
+                    const char *which)
 {
-    if (!record_is_visible(job))
+    if (!record_is_visible(job) || !keyring_sees(viewer, job->tenant))
         return false;
     switch (words->kind) {
     case KIND_ALL:
@@ -68,8 +69,8 @@ static enum err not_found(const struct words *words, const char *which, struct w
     return why_set(why, ERR_NOT_FOUND, "no such job: %s; `motley job list` shows those there are", which);
 }
 
-enum err selection_init(struct selection *selection, const struct jobs *jobs, const char *which,
-                        struct why *why)
+enum err selection_init(struct selection *selection, const struct jobs *jobs,
+                        const struct keyring_entry *viewer, const char *which, struct why *why)
 {
     memset(selection, 0, sizeof *selection);
     struct words words = parse(which);
@@ -81,7 +82,7 @@ enum err selection_init(struct selection *selection, const struct jobs *jobs, co
     size_t count = 0;
     bool newest_only = words.kind == KIND_LAST || words.kind == KIND_NAME;
     for (size_t i = 0; i < jobs_count(jobs); i++) {
-        if (!matches(&words, jobs_at(jobs, i), which))
+        if (!matches(&words, jobs_at(jobs, i), viewer, which))
             continue;
         if (newest_only)
             count = 0;

@@ -5,6 +5,7 @@
 
 #include "err.h"
 #include "jobs.h"
+#include "keyring.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,10 +17,10 @@ struct selection {
     uint64_t *numbers; /* ascending */
 };
 
-/* Look up which among the visible jobs. A name means its newest job. ERR_NOT_FOUND says what there is none of
+/* Look up which among the visible jobs that the viewer sees (keyring_sees; NULL = all). A name means its newest job. ERR_NOT_FOUND says what there is none of
  * (never for `all`); ERR_USAGE for a range that runs backwards. selection is zeroed on failure. */
-MUST_USE enum err selection_init(struct selection *selection, const struct jobs *jobs, const char *which,
-                                 struct why *why);
+MUST_USE enum err selection_init(struct selection *selection, const struct jobs *jobs,
+                                 const struct keyring_entry *viewer, const char *which, struct why *why);
 void selection_fini(struct selection *selection);
 
 /* Would a job of this name be found by it? Numbers, ranges, `last` and `all` would not. */

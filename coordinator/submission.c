@@ -8,6 +8,8 @@
 #include "text.h"
 
 #include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -96,9 +98,31 @@ static enum err check_length(const struct message_input *input, uint64_t total, 
     return ERR_OK;
 }
 
-static enum err check_path(const struct message_input *input, uint64_t total, bool same_host, struct why *why)
+/* Is path, links followed, the folder or something in it? */
+static bool is_within(const char *path, const char *folder)
+{
+    size_t length = strlen(folder);
+    return strncmp(path, folder, length) == 0 && (path[length] == '/' || path[length] == 0);
+}
+
+/* What is in the state directory is the coordinator's own: its journal, its keys, others' answers. A job may
+ * neither read nor replace it. real: path with the links on its way followed. */
+static enum err check_not_ours(const char *path, const char *real, const char *state_dir, struct why *why)
+{
+    char ours[PATH_MAX];
+    if (!realpath(state_dir, ours))
+        return why_set_errno(why, ERR_SYSTEM, "%s: cannot be found", state_dir);
+    if (is_within(real, ours) || is_within(ours, real))
+        return why_set(why, ERR_REFUSED, "%s: lies in the coordinator's state directory; give another path",
+                       path);
+    return ERR_OK;
+}
+
+static enum err check_path(const struct message_input *input, uint64_t total, const char *state_dir,
+                           bool same_host, struct why *why)
 {
     struct stat status;
+    char real[PATH_MAX];
     const char *path = input->source.path;
     if (!same_host)
         return why_set(why, ERR_REFUSED,
@@ -106,8 +130,11 @@ static enum err check_path(const struct message_input *input, uint64_t total, bo
                        path);
     if (*path != '/')
         return why_set(why, ERR_USAGE, "%s: give an absolute path", path);
-    if (stat(path, &status))
+    if (stat(path, &status) || !realpath(path, real))
         return why_set_errno(why, ERR_FILE, "%s: the coordinator cannot read it", path);
+    enum err err = check_not_ours(path, real, state_dir, why);
+    if (err)
+        return err;
     if (!S_ISREG(status.st_mode))
         return why_set(why, ERR_FILE, "%s: is not a file", path);
     int64_t mtime_ns = (int64_t)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec;
@@ -140,17 +167,17 @@ static enum err check_inputs(const struct message_submit *submit, const char *st
             return err;
         uint64_t total = submit->samples * input->source.row_bytes;
         if (*input->source.path)
-            err = check_path(input, total, same_host, why);
+            err = check_path(input, total, state_dir, same_host, why);
         else if (!submit->dry_run)
             err = check_blob(input, total, state_dir, why);
     }
     return err;
 }
 
-static enum err check_output_path(const struct message_submit *submit, bool same_host, struct jobs *jobs,
-                                  struct why *why)
+static enum err check_output_path(const struct message_submit *submit, const char *state_dir, bool same_host,
+                                  struct jobs *jobs, struct why *why)
 {
-    char clean[PATH_MAX_BYTES];
+    char clean[PATH_MAX_BYTES], real[PATH_MAX];
     const char *path = submit->output_path;
     if (!same_host)
         return why_set(why, ERR_REFUSED,
@@ -160,6 +187,11 @@ static enum err check_output_path(const struct message_submit *submit, bool same
         return why_set(why, ERR_USAGE, "%s: say what kind of output goes there", path);
     if (*path != '/' || file_absolute(path, clean, sizeof clean, why) || strcmp(path, clean) != 0)
         return why_set(why, ERR_USAGE, "%s: give an absolute path without . and ..", path);
+    enum err err = file_canonical(path, real, sizeof real, why);
+    if (!err)
+        err = check_not_ours(path, real, state_dir, why);
+    if (err)
+        return err;
     const struct record *other = jobs_find_output(jobs, path, (enum output_kind)submit->output_kind);
     if (other)
         return why_set(why, ERR_REFUSED,
@@ -170,8 +202,8 @@ static enum err check_output_path(const struct message_submit *submit, bool same
     return clerk_output_check(path, (enum clerk_output)submit->output_kind, why);
 }
 
-static enum err check_outputs(const struct message_submit *submit, bool same_host, struct jobs *jobs,
-                              struct why *why)
+static enum err check_outputs(const struct message_submit *submit, const char *state_dir, bool same_host,
+                              struct jobs *jobs, struct why *why)
 {
     struct tensor_spec spec;
     enum err err = ERR_OK;
@@ -183,7 +215,7 @@ static enum err check_outputs(const struct message_submit *submit, bool same_hos
                        submit->model, submit->outputs_count);
     for (uint32_t i = 0; i < submit->outputs_count && !err; i++)
         err = message_tensor_to_spec(&submit->outputs[i], &spec, why);
-    return err || !*submit->output_path ? err : check_output_path(submit, same_host, jobs, why);
+    return err || !*submit->output_path ? err : check_output_path(submit, state_dir, same_host, jobs, why);
 }
 
 static enum err check_expression(const char *option, const char *text, bool must, struct why *why)
@@ -211,8 +243,19 @@ static enum err check_wishes(const struct message_submit *submit, struct why *wh
     return err ? err : check_expression("--prefer", submit->prefer, false, why);
 }
 
+/* Who is on another host is told that first. */
+static enum err check_roots(const struct message_submit *submit, const struct roots *roots, bool same_host,
+                            struct why *why)
+{
+    enum err err = ERR_OK;
+    for (uint32_t i = 0; i < submit->inputs_count && !err && same_host; i++)
+        if (*submit->inputs[i].source.path)
+            err = roots_check(roots, submit->inputs[i].source.path, why);
+    return err || !same_host || !*submit->output_path ? err : roots_check(roots, submit->output_path, why);
+}
+
 enum err submission_check(const struct message_submit *submit, const char *state_dir, bool same_host,
-                          struct jobs *jobs, struct why *why)
+                          const struct roots *roots, struct jobs *jobs, struct why *why)
 {
     enum err err = check_names(submit, state_dir, why);
     if (!err)
@@ -223,6 +266,8 @@ enum err submission_check(const struct message_submit *submit, const char *state
     if (!err)
         err = check_model(submit, state_dir, why);
     if (!err)
+        err = check_roots(submit, roots, same_host, why);
+    if (!err)
         err = check_inputs(submit, state_dir, same_host, why);
-    return err ? err : check_outputs(submit, same_host, jobs, why);
+    return err ? err : check_outputs(submit, state_dir, same_host, jobs, why);
 }

@@ -256,7 +256,8 @@ static void describe_rows(const struct answer *answer, const struct sched_action
         const struct message_shape *shape = &answer->result->shapes[k];
         fresh->specs[k].dtype = (enum dtype)shape->dtype;
         fresh->specs[k].dims_count = shape->dims_count;
-        memcpy(fresh->specs[k].dims, shape->dims, shape->dims_count * sizeof shape->dims[0]);
+        if (shape->dims_count > 0)
+            memcpy(fresh->specs[k].dims, shape->dims, shape->dims_count * sizeof shape->dims[0]);
     }
 }
 

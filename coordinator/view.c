@@ -22,9 +22,29 @@ static const char *full_path(const struct view *view)
     if (*view->full)
         return view->full;
     for (size_t i = 0; i < jobs_count(view->jobs); i++)
-        if (jobs_at(view->jobs, i)->full)
+        if (jobs_at(view->jobs, i)->full && keyring_sees(view->viewer, jobs_at(view->jobs, i)->tenant))
             return jobs_at(view->jobs, i)->full;
     return NULL;
+}
+
+static void add_count(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, uint64_t value)
+{
+    if (value)
+        yyjson_mut_obj_add_uint(doc, object, key, value);
+    else
+        yyjson_mut_obj_add_null(doc, object, key);
+}
+
+static void add_security(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *root)
+{
+    yyjson_mut_val *security = yyjson_mut_obj_add_obj(doc, root, "security");
+    yyjson_mut_obj_add_bool(doc, security, "curve", view->curve);
+    yyjson_mut_obj_add_uint(doc, security, "keys_allowed", view->keys_allowed);
+    yyjson_mut_obj_add_uint(doc, security, "keys_accepted", view->counts.keys_accepted);
+    yyjson_mut_obj_add_uint(doc, security, "keys_refused", view->counts.keys_refused);
+    yyjson_mut_obj_add_uint(doc, security, "roles_refused", view->counts.roles_refused);
+    yyjson_mut_obj_add_uint(doc, security, "lies_refused", view->counts.lies_refused);
+    yyjson_mut_obj_add_uint(doc, security, "messages_refused", view->counts.messages_refused);
 }
 
 static enum err make_status(const struct view *view, yyjson_mut_doc *doc, const char *which,
@@ -32,11 +52,12 @@ static enum err make_status(const struct view *view, yyjson_mut_doc *doc, const 
 {
     (void)which;
     (void)why;
-    uint64_t queued = 0, running = 0;
+    uint64_t queued = 0, running = 0, kept = 0;
     for (size_t i = 0; i < jobs_count(view->jobs); i++) {
         enum record_state state = jobs_at(view->jobs, i)->state;
         queued += state == RECORD_QUEUED;
         running += state == RECORD_RUNNING || state == RECORD_FINISHING;
+        kept += state > RECORD_FINISHING;
     }
     *root = yyjson_mut_obj(doc);
     yyjson_mut_val *coordinator = yyjson_mut_obj_add_obj(doc, *root, "coordinator");
@@ -45,12 +66,16 @@ static enum err make_status(const struct view *view, yyjson_mut_doc *doc, const 
     yyjson_mut_obj_add_uint(doc, coordinator, "term", view->term);
     yyjson_mut_obj_add_real(doc, coordinator, "uptime_seconds",
                             (double)(view->now_us - view->started_us) / 1e6);
+    report_text(doc, coordinator, "state_dir", view->state_dir);
     report_text(doc, coordinator, "disk_full", full_path(view));
     yyjson_mut_obj_add_uint(doc, *root, "workers", roster_up_count(view->roster));
     yyjson_mut_obj_add_uint(doc, *root, "slots", roster_up_slots(view->roster));
     yyjson_mut_val *jobs = yyjson_mut_obj_add_obj(doc, *root, "jobs");
     yyjson_mut_obj_add_uint(doc, jobs, "queued", queued);
     yyjson_mut_obj_add_uint(doc, jobs, "running", running);
+    yyjson_mut_obj_add_uint(doc, jobs, "kept", kept);
+    add_count(doc, *root, "state_bytes", view->state_bytes);
+    add_count(doc, *root, "state_free_bytes", view->state_free_bytes);
     struct online_counts counts = view->online ? online_counts(view->online) : (struct online_counts){ 0 };
     yyjson_mut_val *online = yyjson_mut_obj_add_obj(doc, *root, "online");
     yyjson_mut_obj_add_uint(doc, online, "in_flight", counts.in_flight);
@@ -58,6 +83,7 @@ static enum err make_status(const struct view *view, yyjson_mut_doc *doc, const 
     yyjson_mut_obj_add_uint(doc, online, "refused", counts.refused);
     yyjson_mut_obj_add_uint(doc, online, "late", counts.late);
     yyjson_mut_obj_add_uint(doc, online, "failed", counts.failed);
+    add_security(view, doc, *root);
     return ERR_OK;
 }
 
@@ -80,7 +106,7 @@ static enum err make_selected(const struct view *view, yyjson_mut_doc *doc, cons
                               bool several, yyjson_mut_val **root, struct why *why)
 {
     struct selection selection;
-    enum err err = selection_init(&selection, view->jobs, which, why);
+    enum err err = selection_init(&selection, view->jobs, view->viewer, which, why);
     if (err)
         return err;
     several = several || selection.several;
@@ -123,14 +149,6 @@ static const char *grade_name(uint32_t grade)
            : grade == MESSAGE_GRADE_MEASURED ? "measured"
            : grade == MESSAGE_GRADE_LEARNED  ? "learned"
                                              : NULL;
-}
-
-static void add_count(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, uint64_t value)
-{
-    if (value)
-        yyjson_mut_obj_add_uint(doc, object, key, value);
-    else
-        yyjson_mut_obj_add_null(doc, object, key);
 }
 
 /* Never more than there is: a worker's host may have more than the worker may use. 0 = unknown. */
@@ -393,7 +411,10 @@ static enum err make_events(const struct view *view, yyjson_mut_doc *doc, const 
                             yyjson_mut_val **root, struct why *why)
 {
     (void)which;
-    (void)why;
+    if (view->viewer)
+        return why_set(why, ERR_REFUSED,
+                       "the events name everybody's jobs: that needs a key with the role admin, or read-only "
+                       "for all tenants");
     *root = yyjson_mut_arr(doc);
     for (size_t i = 0; i < events_count(view->events); i++) {
         const struct event *event = events_at(view->events, i);

@@ -54,14 +54,13 @@ static const struct field loaded[] = {
 };
 
 static const struct field result[] = {
-    BELOW(result.proven, 'u', 2),
-    BELOW(result.failure, 'u', SCHED_REJECTED + 1),
-    EVENT(result.run_us, 'u'),
-    EVENT(result.wait_us, 'u'),
-    EVENT(result.energy_joules, 'd'),
-    BELOW(result.overrun, 'u', 2),
-    { 0 },
+    BELOW(result.proven, 'u', 2),     BELOW(result.failure, 'u', SCHED_REJECTED + 1),
+    EVENT(result.run_us, 'u'),        EVENT(result.wait_us, 'u'),
+    EVENT(result.energy_joules, 'd'), BELOW(result.overrun, 'u', 2),
+    BELOW(result.again, 'u', 2),      { 0 },
 };
+
+static const struct field kept[] = { BELOW(held.finished, 'u', 2), { 0 } };
 
 static const struct field stored[] = { EVENT(stored.settle, 'u'), { 0 } };
 
@@ -102,7 +101,7 @@ const struct layout *layout_event(enum sched_event_type type)
                                drain = { 'd', "drain", none }, undrain = { 'n', "undrain", none },
                                load = { 'M', "loaded", loaded }, answer = { 'R', "result", result },
                                durable = { 'S', "stored", stored }, refused = { 'X', "unstorable", stored },
-                               returned = { 'B', "returned", none }, held = { 'H', "held", none },
+                               returned = { 'B', "returned", none }, held = { 'H', "held", kept },
                                pause = { 'P', "pause", none }, resume = { 'r', "resume", none };
     switch (type) {
     case SCHED_TICK: return &tick;

@@ -17,13 +17,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BLOCK_BYTES = 256 << 10, PART_SECONDS_MAX = 24 * 3600 };
+enum { BLOCK_BYTES = 256 << 10, PART_SECONDS_MAX = 24 * 3600, TOUCH_SECONDS = 10 };
 
 struct upload {
     uint8_t digest[SHA256_BYTES];
     int fd;
     uint64_t held, total;
     uint64_t used;                 /* serial of the last use */
+    bool resumed;                  /* some of what is held was found: it may be what a power cut left of it */
     crypto_hash_sha256_state hash; /* of what is held */
 };
 
@@ -52,6 +53,17 @@ bool blobs_find(const char *state_dir, const uint8_t digest[SHA256_BYTES], uint6
         return false;
     *size_bytes = (uint64_t)status.st_size;
     return true;
+}
+
+void blobs_touch(const char *state_dir, const uint8_t digest[SHA256_BYTES])
+{
+    char path[SPOOL_PATH_MAX];
+    struct stat status;
+    blobs_path(state_dir, digest, path, sizeof path);
+    /* A file system that does not let us keeps the time of the upload, which is as good until it is old. */
+    if (stat(path, &status) == 0 && time(NULL) - status.st_mtime > TOUCH_SECONDS &&
+        utimensat(AT_FDCWD, path, NULL, 0) != 0)
+        return;
 }
 
 static void part_path(const struct blobs *blobs, const uint8_t digest[SHA256_BYTES],
@@ -93,6 +105,8 @@ enum err blobs_new(const char *state_dir, struct blobs **blobs, struct why *why)
     snprintf(fresh->state_dir, sizeof fresh->state_dir, "%s", state_dir);
     snprintf(fresh->folder, sizeof fresh->folder, "%s/blobs", state_dir);
     enum err err = file_make_dirs(fresh->folder, 0700, why);
+    if (err == ERR_OK) /* that a killed coordinator made it does not say that its name was synced */
+        err = file_sync_dir(state_dir, why);
     if (err != ERR_OK) {
         blobs_free(&fresh);
         return err;
@@ -191,6 +205,7 @@ static enum err open_upload(struct blobs *blobs, const uint8_t digest[SHA256_BYT
     crypto_hash_sha256_init(&fresh->hash);
     bool known = fstat(fd, &status) == 0;
     bool fresh_start = !known || status.st_size == 0 || (uint64_t)status.st_size > total;
+    fresh->resumed = !fresh_start;
     enum err err = fresh_start ? restart(blobs, fresh, total, why)
                                : hash_held(blobs, fresh, (uint64_t)status.st_size, path, why);
     if (err != ERR_OK)
@@ -232,8 +247,19 @@ static enum err compare(struct blobs *blobs, const struct upload *upload, uint64
     return ERR_OK;
 }
 
+/* What is held from offset on is none of it: let go. */
+static enum err cut_back(struct blobs *blobs, struct upload *upload, uint64_t offset, struct why *why)
+{
+    if (ftruncate(upload->fd, (off_t)offset) != 0)
+        return why_set_errno(why, ERR_FILE, "%s: an upload cannot be started again", blobs->folder);
+    upload->resumed = false;
+    upload->held = 0;
+    crypto_hash_sha256_init(&upload->hash);
+    return hash_held(blobs, upload, offset, blobs->folder, why);
+}
+
 /* How many of the piece's first bytes are held already? A piece at the start that disagrees begins the blob
- * anew. */
+ * anew; a later one, once, lets go of what was found from there on. */
 static enum err overlap(struct blobs *blobs, struct upload *upload, uint64_t offset, uint64_t total,
                         const void *bytes, size_t size, size_t *known, struct why *why)
 {
@@ -254,6 +280,8 @@ static enum err overlap(struct blobs *blobs, struct upload *upload, uint64_t off
     *known = 0;
     if (offset == 0)
         return restart(blobs, upload, total, why);
+    if (upload->resumed && upload->total == total)
+        return cut_back(blobs, upload, offset, why);
     return why_set(why, ERR_FORMAT,
                    "the piece at byte %" PRIu64 " disagrees with what is held of the blob; start again at 0",
                    offset);
@@ -286,7 +314,8 @@ static enum err finish(struct blobs *blobs, struct upload *upload, struct why *w
         err = why_set(why, ERR_FORMAT,
                       "the bytes received are not those that the SHA-256 names; send the file again");
     else if (fsync(upload->fd) != 0 || rename(part, path) != 0)
-        err = why_set_errno(why, ERR_FILE, "%s: cannot be written", path);
+        err = why_set_errno(why, errno == ENOSPC || errno == EDQUOT ? ERR_FULL : ERR_SYSTEM,
+                            "%s: cannot be written", path);
     if (err != ERR_OK) {
         drop_upload(blobs, upload);
         return err;
@@ -303,6 +332,7 @@ enum err blobs_put(struct blobs *blobs, const uint8_t digest[SHA256_BYTES], uint
     size_t known = 0;
     *held = 0;
     if (blobs_find(blobs->state_dir, digest, &whole)) {
+        blobs_touch(blobs->state_dir, digest);
         *held = whole;
         return whole == total ? ERR_OK
                               : why_set(why, ERR_FORMAT,

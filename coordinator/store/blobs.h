@@ -35,6 +35,10 @@ MUST_USE enum err blobs_put(struct blobs *blobs, const uint8_t digest[SHA256_BYT
                             uint64_t total, const void *bytes, size_t size, uint64_t *held, struct why *why);
 
 bool blobs_find(const char *state_dir, const uint8_t digest[SHA256_BYTES], uint64_t *size_bytes);
+
+/* It is named: as new, if it was not named lately. Any thread. */
+void blobs_touch(const char *state_dir, const uint8_t digest[SHA256_BYTES]);
+
 void blobs_path(const char *state_dir, const uint8_t digest[SHA256_BYTES], char *path, size_t max);
 
 #endif

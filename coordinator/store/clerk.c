@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "clerk.h"
 
+#include "aside.h"
 #include "blobs.h"
 #include "ensure.h"
 #include "file.h"
@@ -30,7 +31,7 @@ struct lane {
     bool runs;
 };
 
-enum { LANE_PUBLISH, LANE_BYTES, LANE_COMPARE, LANES };
+enum { LANE_PUBLISH, LANE_BYTES, LANE_COMPARE, LANE_INVENTORY, LANES };
 
 struct clerk {
     char state_dir[SPOOL_DIR_MAX + 1];
@@ -64,6 +65,7 @@ void clerk_command_free(struct clerk_command **command)
     release_bytes(*command);
     free((*command)->failures);
     free((*command)->answer);
+    inventory_free(&(*command)->inventory);
     free(*command);
     *command = NULL;
 }
@@ -158,6 +160,15 @@ static enum err do_compare(const struct clerk *clerk, struct clerk_command *comm
     return compare_stored(clerk->state_dir, &shape, &command->fresh, &command->comparison, why);
 }
 
+/* ---- looking over ---- */
+
+static enum err do_inventory(const struct clerk *clerk, struct clerk_command *command, struct why *why)
+{
+    enum err emptied = aside_empty(clerk->state_dir, why);
+    enum err err = inventory_make(clerk->state_dir, &command->inventory, emptied ? NULL : why);
+    return emptied ? emptied : err;
+}
+
 /* ---- the threads ---- */
 
 static void carry_out(struct clerk *clerk, struct clerk_command *command)
@@ -170,6 +181,7 @@ static void carry_out(struct clerk *clerk, struct clerk_command *command)
         break;
     case CLERK_READ: command->err = do_read(command, &command->why); break;
     case CLERK_COMPARE: command->err = do_compare(clerk, command, &command->why); break;
+    case CLERK_INVENTORY: command->err = do_inventory(clerk, command, &command->why); break;
     }
 }
 
@@ -295,7 +307,8 @@ void clerk_post(struct clerk *clerk, struct clerk_command **command)
     static const int lanes[] = { [CLERK_PUBLISH] = LANE_PUBLISH,
                                  [CLERK_BLOB_PUT] = LANE_BYTES,
                                  [CLERK_READ] = LANE_BYTES,
-                                 [CLERK_COMPARE] = LANE_COMPARE };
+                                 [CLERK_COMPARE] = LANE_COMPARE,
+                                 [CLERK_INVENTORY] = LANE_INVENTORY };
     struct lane *lane = &clerk->lanes[lanes[(*command)->type]];
     pthread_mutex_lock(&clerk->mutex);
     list_push(&lane->posted, *command);
@@ -345,6 +358,11 @@ void clerk_event_free(struct clerk_event *event)
 bool clerk_blob_find(const char *state_dir, const uint8_t blob[SHA256_BYTES], uint64_t *size_bytes)
 {
     return blobs_find(state_dir, blob, size_bytes);
+}
+
+void clerk_blob_touch(const char *state_dir, const uint8_t blob[SHA256_BYTES])
+{
+    blobs_touch(state_dir, blob);
 }
 
 void clerk_blob_path(const char *state_dir, const uint8_t blob[SHA256_BYTES], char *path, size_t max)

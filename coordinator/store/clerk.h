@@ -17,7 +17,8 @@
  * whose declared shape is open (-1) is published as .npy if all its rows turned out alike, else ERR_FORMAT
  * names two samples that differ and asks for .jsonl.
  *
- * Comparing fresh answers with the stored ones (--verify) is done on a third thread.
+ * Comparing fresh answers with the stored ones (--verify) is done on a third thread, looking over the state directory
+ * and freeing the room of what was set aside (aside.h) on a fourth.
  *
  * A publication is either stopped or named, never both (clerk_stop). */
 #ifndef CLERK_H
@@ -28,10 +29,11 @@
 #include "err.h"
 #include "sha256.h"
 #include "store.h"
+#include "inventory.h"
 
 #include <stdatomic.h>
 
-enum clerk_type { CLERK_PUBLISH, CLERK_BLOB_PUT, CLERK_READ, CLERK_COMPARE };
+enum clerk_type { CLERK_PUBLISH, CLERK_BLOB_PUT, CLERK_READ, CLERK_COMPARE, CLERK_INVENTORY };
 enum clerk_output { CLERK_NONE = 0, CLERK_NPY = 1, CLERK_FOLDER = 2, CLERK_JSONL = 3 };
 enum clerk_part { CLERK_WHOLE, CLERK_ONLY_INDEX, CLERK_ONLY_ERRORS }; /* of what PUBLISH writes */
 
@@ -81,6 +83,9 @@ struct clerk_command {
     struct compare_fresh fresh;
     struct comparison comparison;
 
+    /* INVENTORY: what was found; NULL if it failed */
+    struct inventory *inventory;
+
     struct clerk_command *next; /* these are the clerk's own, from clerk_post to clerk_receive */
     enum err err;
     struct why why;
@@ -116,6 +121,9 @@ void clerk_event_free(struct clerk_event *event); /* the command and the bytes *
 
 /* Is the blob here, whole and verified? *size_bytes if so. Cheap: a stat. */
 bool clerk_blob_find(const char *state_dir, const uint8_t blob[SHA256_BYTES], uint64_t *size_bytes);
+
+/* Somebody is about to need it: it is not removed for a while. */
+void clerk_blob_touch(const char *state_dir, const uint8_t blob[SHA256_BYTES]);
 
 /* Where a blob is, or will be. */
 void clerk_blob_path(const char *state_dir, const uint8_t blob[SHA256_BYTES], char *path, size_t max);

@@ -59,6 +59,7 @@ enum statement {
     TALLY_LIST,
     MODEL_PUT,
     MODEL_LIST,
+    MODEL_DROP,
     DROP_JOB,
     DROP_OUTPUT,
     DROP_DONE,
@@ -101,6 +102,9 @@ static const char *const sql[STATEMENT_COUNT] = {
     [TALLY_LIST] = "SELECT key, value FROM tally WHERE job = ?1 ORDER BY key",
     [MODEL_PUT] = "INSERT OR REPLACE INTO model VALUES (?1, ?2, ?3)",
     [MODEL_LIST] = "SELECT name, version, spec FROM model ORDER BY name, version",
+    /* A row's version is VERSION/FORMAT/PRECISION, or of old only VERSION. */
+    [MODEL_DROP] = "DELETE FROM model WHERE name = ?1 AND (?2 IS NULL OR version = ?2 OR"
+                   " substr(version, 1, length(?2) + 1) = ?2 || '/')",
     [DROP_JOB] = "DELETE FROM job WHERE job = ?1",
     [DROP_OUTPUT] = "DELETE FROM output WHERE job = ?1",
     [DROP_DONE] = "DELETE FROM done WHERE job = ?1",
@@ -674,6 +678,14 @@ enum err journal_model_add(struct journal *journal, const struct store_op *op, s
     bind_text(put, 2, op->text2 ? op->text2 : "");
     bind_bytes(put, 3, op->blob, op->blob_size);
     return run(journal, put, why);
+}
+
+enum err journal_model_drop(struct journal *journal, const struct store_op *op, struct why *why)
+{
+    sqlite3_stmt *drop = use(journal, MODEL_DROP);
+    bind_text(drop, 1, op->text ? op->text : "");
+    bind_text(drop, 2, op->text2);
+    return run(journal, drop, why);
 }
 
 /* ---- recovery ---- */

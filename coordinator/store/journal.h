@@ -56,5 +56,7 @@ MUST_USE enum err journal_done(struct journal *journal, uint64_t job, uint64_t f
 MUST_USE enum err journal_failure(struct journal *journal, const struct store_op *op, struct why *why);
 MUST_USE enum err journal_tally(struct journal *journal, const struct store_op *op, struct why *why);
 MUST_USE enum err journal_model_add(struct journal *journal, const struct store_op *op, struct why *why);
+MUST_USE enum err journal_model_drop(struct journal *journal, const struct store_op *op,
+                                     struct why *why); /* none there: ERR_OK */
 
 #endif

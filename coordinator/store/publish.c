@@ -31,7 +31,7 @@ enum {
 /* A file on its way: written under a temporary name, then given its own. */
 struct draft {
     int fd; /* -1: not begun, or over */
-    char path[FILE_PATH_MAX], temporary[FILE_PATH_MAX + 32];
+    char path[FILE_PATH_MAX], temporary[FILE_PATH_MAX + NAME_ROOM];
 };
 
 struct publication {
@@ -47,7 +47,29 @@ struct publication {
 static enum err write_failed(const char *path, struct why *why)
 {
     bool full = errno == ENOSPC || errno == EDQUOT;
-    return why_set_errno(why, full ? ERR_FULL : ERR_FILE, "%s: cannot be written", path);
+    return why_set_errno(why, full ? ERR_FULL : errno == EIO ? ERR_SYSTEM : ERR_FILE, "%s: cannot be written",
+                         path);
+}
+
+/* What a killed coordinator left half-written beside the user's answers, its next life must write over: so
+ * the temporary name is not of the process, but of the job and of whose state directory it is in. */
+static void name_temporary(const struct publication *publication, const char *path, char *temporary,
+                           size_t max)
+{
+    char host[64] = "";
+    uint32_t mark = 2166136261u;
+    gethostname(host, sizeof host - 1);
+    for (const char *at = host; *at; at++)
+        mark = (mark ^ (unsigned char)*at) * 16777619u;
+    for (const char *at = publication->state_dir; *at; at++)
+        mark = (mark ^ (unsigned char)*at) * 16777619u;
+    snprintf(temporary, max, "%s.tmp-%08" PRIx32 "-%" PRIu64, path, mark, publication->shape.job);
+}
+
+static enum err begin_draft(const struct publication *publication, struct draft *draft, struct why *why)
+{
+    name_temporary(publication, draft->path, draft->temporary, sizeof draft->temporary);
+    return file_begin_as(draft->path, draft->temporary, &draft->fd, why);
 }
 
 static bool is_stopped(const struct clerk_command *command)
@@ -478,7 +500,7 @@ static enum err draft_side(struct publication *publication, struct draft *draft,
 {
     if (!wanted)
         return ERR_OK;
-    enum err err = file_begin(draft->path, draft->temporary, sizeof draft->temporary, &draft->fd, why);
+    enum err err = begin_draft(publication, draft, why);
     return err == ERR_OK ? fill_side(publication, draft, put, why) : err;
 }
 
@@ -488,7 +510,8 @@ static enum err settle_side(struct draft *draft, struct why *why)
     if (draft->fd >= 0)
         return file_publish(&draft->fd, draft->temporary, draft->path, why);
     if (unlink(draft->path) != 0 && errno != ENOENT)
-        return why_set_errno(why, ERR_FILE, "%s: of an earlier run cannot be removed", draft->path);
+        return why_set_errno(why, errno == EIO ? ERR_SYSTEM : ERR_FILE,
+                             "%s: of an earlier run cannot be removed", draft->path);
     return ERR_OK;
 }
 
@@ -497,8 +520,7 @@ static enum err settle_side(struct draft *draft, struct why *why)
 static enum err draft_folder(struct publication *publication, struct why *why)
 {
     struct draft draft = { .fd = -1 };
-    snprintf(publication->folder, sizeof publication->folder, "%s.tmp-%ld-%" PRIu64, publication->path,
-             (long)getpid(), publication->shape.job);
+    name_temporary(publication, publication->path, publication->folder, sizeof publication->folder);
     enum err err = file_remove_tree(publication->folder, why);
     if (err == ERR_OK && mkdir(publication->folder, 0777) != 0) {
         err = write_failed(publication->folder, why);
@@ -529,7 +551,7 @@ static enum err draft_answer(struct publication *publication, struct why *why)
                        " outputs and a .npy file holds one; give a folder (with a slash at "
                        "its end)",
                        publication->path, publication->shape.outputs_count);
-    enum err err = file_begin(draft->path, draft->temporary, sizeof draft->temporary, &draft->fd, why);
+    enum err err = begin_draft(publication, draft, why);
     if (err == ERR_OK)
         err = publication->command->output == CLERK_NPY ? fill_npy(publication, 0, draft, why)
                                                         : fill_jsonl(publication, draft, why);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "spool.h"
 
+#include "aside.h"
 #include "ensure.h"
 #include "file.h"
 #include "log.h"
@@ -248,15 +249,12 @@ static enum err make_output(const struct spool *spool, const struct spool_shape 
 
 static enum err make_job(const struct spool *spool, const struct spool_shape *shape, struct why *why)
 {
-    char path[SPOOL_PATH_MAX], parent[SPOOL_PATH_MAX];
+    char path[SPOOL_PATH_MAX];
     spool_job_path(spool->state_dir, shape->job, path);
-    snprintf(parent, sizeof parent, "%s/spool", spool->state_dir);
     enum err err = file_make_dirs(path, 0700, why);
     for (uint32_t k = 0; k < shape->outputs_count && err == ERR_OK; k++)
         err = make_output(spool, shape, k, why);
-    if (err == ERR_OK)
-        err = file_sync_dir(path, why);
-    return err == ERR_OK ? file_sync_dir(parent, why) : err;
+    return err == ERR_OK ? file_sync_dir(path, why) : err;
 }
 
 enum err spool_reserve(struct spool *spool, const struct spool_shape *shape, struct why *why)
@@ -609,6 +607,14 @@ enum err spool_remove(struct spool *spool, uint64_t job, struct why *why)
     spool_forget(spool, job);
     spool_job_path(spool->state_dir, job, path);
     return file_remove_tree(path, why);
+}
+
+enum err spool_discard(struct spool *spool, uint64_t job, struct why *why)
+{
+    char name[48];
+    spool_forget(spool, job);
+    snprintf(name, sizeof name, "spool/%" PRIu64, job);
+    return aside_put(spool->state_dir, name, why) == ERR_OK ? ERR_OK : spool_remove(spool, job, why);
 }
 
 static bool parse_job(const char *name, uint64_t *job)

@@ -81,6 +81,8 @@ void spool_abort(struct spool *spool);
 
 void spool_forget(struct spool *spool, uint64_t job); /* close a job's files, unsynced */
 MUST_USE enum err spool_remove(struct spool *spool, uint64_t job, struct why *why);
+MUST_USE enum err spool_discard(struct spool *spool, uint64_t job,
+                                struct why *why); /* the same, quickly: its room is freed later (aside.h) */
 
 /* Remove the folders of jobs that keep(context, job) does not know. */
 MUST_USE enum err spool_sweep(struct spool *spool, bool (*keep)(void *context, uint64_t job), void *context,

@@ -240,6 +240,7 @@ static enum err apply(struct store *store, struct store_op *op, struct why *why)
     case STORE_MODEL_ADD: return journal_model_add(store->journal, op, why);
     case STORE_JOB_SPEC: return journal_job_spec(store->journal, op, why);
     case STORE_JOB_DROP: return apply_drop(store, op, why);
+    case STORE_MODEL_DROP: return journal_model_drop(store->journal, op, why);
     }
     return why_set(why, ERR_REFUSED, "the store knows no operation %d", (int)op->type);
 }
@@ -272,7 +273,7 @@ static void remove_dropped(struct store *store, const struct op_list *group)
     struct why why;
     for (struct store_op *op = group->first; op; op = op->next)
         if (op->type == STORE_JOB_DROP && op->err == ERR_OK &&
-            spool_remove(store->spool, op->job, &why) != ERR_OK)
+            spool_discard(store->spool, op->job, &why) != ERR_OK)
             log_warn("SPOOL-LEFT", "%s; it goes at the next start", why.text);
 }
 

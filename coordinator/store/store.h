@@ -57,6 +57,7 @@ enum store_op_type {
     STORE_MODEL_ADD, /* name, version, spec: a registered model (replaces the same name and version) */
     STORE_JOB_SPEC,  /* job, spec: in place of the older one */
     STORE_JOB_DROP,  /* job: retention; its rows and spool are removed */
+    STORE_MODEL_DROP, /* name, version (NULL = all): no longer registered */
 };
 
 /* Who owns the bytes of an operation: the store, from store_post until the operation's event was received;
@@ -71,8 +72,8 @@ struct store_op {
     enum store_job_state state; /* JOB_MARK */
     int64_t at_us;              /* wall clock: JOB_ADD submitted, JOB_MARK */
     uint8_t uuid[16];           /* JOB_ADD */
-    char *text;                 /* JOB_MARK, FAILURE: reason; TALLY: key; MODEL_ADD: name. malloc'ed */
-    char *text2;                /* FAILURE: worker; MODEL_ADD: version. malloc'ed */
+    char *text;                 /* JOB_MARK, FAILURE: reason; TALLY: key; MODEL_ADD, MODEL_DROP: name. malloc'ed */
+    char *text2;                /* FAILURE: worker; MODEL_ADD, MODEL_DROP: version. malloc'ed */
     uint8_t *blob;              /* JOB_ADD, JOB_SPEC, MODEL_ADD: spec; TALLY: value. malloc'ed, opaque here */
     size_t blob_size;
     /* JOB_ADD: what each output's rows look like. RESULT: what this operation's rows look like: all dims

@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "file.h"
+#include "keyed.h"
 #include "loop.h"
 #include "rng.h"
 #include "sha256.h"
@@ -59,6 +60,7 @@ static inline int party_set_up(void **state)
     assert_non_null(mkdtemp(house->dir));
     snprintf(house->state, sizeof house->state, "%s/state", house->dir);
     assert_int_equal(file_make_dirs(house->state, 0700, NULL), ERR_OK);
+    keyed_seed(house->state);
     snprintf(house->url, sizeof house->url, "ipc://%s/c.sock", house->dir);
     house->urls[0] = house->url;
     house->config = (struct loop_config){ .state_dir = house->state,
@@ -88,7 +90,18 @@ static inline void party_connect(struct party *party, const struct party_house *
 {
     struct why why;
     party->context = zmq_ctx_new();
-    if (wire_connect(party->context, house->url, &party->wire, &why))
+    if (wire_connect(party->context, house->url, NULL, &party->wire, &why))
+        fail_msg("%s", why.text);
+}
+
+/* By tcp, with a key of its own. */
+static inline void party_connect_keyed(struct party *party, const char *url, const struct key *key)
+{
+    struct why why;
+    const struct wire_keys keys = { .own = key, .server_half = keyed_house(0)->public_half };
+    memset(party, 0, sizeof *party);
+    party->context = zmq_ctx_new();
+    if (wire_connect(party->context, url, &keys, &party->wire, &why))
         fail_msg("%s", why.text);
 }
 
@@ -147,20 +160,26 @@ static inline const struct message *party_await(struct party *party, enum messag
     return message;
 }
 
-static inline void party_client(struct party *client, const struct party_house *house)
+/* A client's greeting, and the answer to it. */
+static inline const struct message *party_greet(struct party *client)
 {
     struct message message = { .type = MESSAGE_CLIENT_HELLO };
-    memset(client, 0, sizeof *client);
-    party_connect(client, house);
     message.client_hello =
         (struct message_client_hello){ .protocol_min = 1, .protocol_max = 1, .version = "test" };
     party_say(client, &message, NULL, 0);
-    party_expect(client, MESSAGE_CLIENT_WELCOME);
+    return party_hear(client);
 }
 
-/* A worker with one slot, of a kind of device; it does not share the coordinator's storage. */
-static inline void party_worker(struct party *worker, const struct party_house *house, const char *name,
-                                const char *kind, double alpha_us, uint8_t uuid)
+static inline void party_client(struct party *client, const struct party_house *house)
+{
+    memset(client, 0, sizeof *client);
+    party_connect(client, house);
+    assert_int_equal(party_greet(client)->type, MESSAGE_CLIENT_WELCOME);
+}
+
+/* A worker's greeting, and the answer to it: one slot, of a kind of device. */
+static inline const struct message *party_offer(struct party *worker, const char *name, const char *kind,
+                                                double alpha_us, uint8_t uuid)
 {
     const char *formats[] = { "synthetic", "onnx" };
     struct message_device device = {
@@ -179,9 +198,7 @@ static inline void party_worker(struct party *worker, const struct party_house *
                                  .busy_watts = -1,
                                  .price_per_hour = -1 };
     struct message message = { .type = MESSAGE_HELLO };
-    memset(worker, 0, sizeof *worker);
     memset(worker->uuid, uuid, UUID_BYTES);
-    party_connect(worker, house);
     message.hello = (struct message_hello){ .protocol_min = 1,
                                             .protocol_max = 1,
                                             .worker = worker->uuid,
@@ -194,10 +211,24 @@ static inline void party_worker(struct party *worker, const struct party_house *
                                             .slots = &slot,
                                             .slots_count = 1 };
     party_say(worker, &message, NULL, 0);
-    party_expect(worker, MESSAGE_WELCOME);
-    message = (struct message){ .type = MESSAGE_PROOF };
+    return party_hear(worker);
+}
+
+/* It does not share the coordinator's storage. */
+static inline void party_prove(struct party *worker)
+{
+    struct message message = { .type = MESSAGE_PROOF };
     message.proof = (struct message_proof){ .nonce = (const uint8_t *)"" };
     party_say(worker, &message, NULL, 0);
+}
+
+static inline void party_worker(struct party *worker, const struct party_house *house, const char *name,
+                                const char *kind, double alpha_us, uint8_t uuid)
+{
+    memset(worker, 0, sizeof *worker);
+    party_connect(worker, house);
+    assert_int_equal(party_offer(worker, name, kind, alpha_us, uuid)->type, MESSAGE_WELCOME);
+    party_prove(worker);
 }
 
 static inline void party_loaded(struct party *worker, const uint8_t model[SHA256_BYTES], bool ok,

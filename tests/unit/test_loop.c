@@ -3,6 +3,7 @@
  * motley-worker. */
 #include "clock.h"
 #include "file.h"
+#include "keyed.h"
 #include "loop.h"
 #include "npy.h"
 #include "rng.h"
@@ -76,6 +77,7 @@ static int set_up(void **state)
     assert_non_null(mkdtemp(house->dir));
     snprintf(house->state, sizeof house->state, "%s/state", house->dir);
     assert_int_equal(file_make_dirs(house->state, 0700, NULL), ERR_OK);
+    keyed_seed(house->state);
     snprintf(house->url, sizeof house->url, "ipc://%s/c.sock", house->dir);
     house->urls[0] = house->url;
     house->config = (struct loop_config){ .state_dir = house->state,
@@ -117,7 +119,7 @@ static void connect_party(struct party *party, const struct house *house)
 {
     struct why why;
     party->context = zmq_ctx_new();
-    if (wire_connect(party->context, house->url, &party->wire, &why))
+    if (wire_connect(party->context, house->url, NULL, &party->wire, &why))
         fail_msg("%s", why.text);
 }
 

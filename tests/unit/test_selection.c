@@ -34,7 +34,7 @@ static void check(const struct jobs *jobs, const char *which, bool several, size
                   uint64_t last)
 {
     struct selection selection;
-    assert_int_equal(selection_init(&selection, jobs, which, NULL), ERR_OK);
+    assert_int_equal(selection_init(&selection, jobs, NULL, which, NULL), ERR_OK);
     assert_int_equal(selection.several, several);
     assert_int_equal(selection.count, count);
     assert_int_equal(selection.numbers[0], first);
@@ -59,8 +59,8 @@ static void words_that_mean_none_are_refused(void **state)
     const char *unknown[] = { "77", "4", "10-12", "day", "3-", "-3", "3-x", "3x", "99999999999999999999999" };
     struct selection selection;
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++)
-        assert_int_equal(selection_init(&selection, *state, unknown[i], NULL), ERR_NOT_FOUND);
-    assert_int_equal(selection_init(&selection, *state, "7-3", NULL), ERR_USAGE);
+        assert_int_equal(selection_init(&selection, *state, NULL, unknown[i], NULL), ERR_NOT_FOUND);
+    assert_int_equal(selection_init(&selection, *state, NULL, "7-3", NULL), ERR_USAGE);
 }
 
 static void no_job_at_all(void **state)
@@ -68,8 +68,8 @@ static void no_job_at_all(void **state)
     (void)state;
     struct jobs *jobs = jobs_new(1);
     struct selection selection;
-    assert_int_equal(selection_init(&selection, jobs, "last", NULL), ERR_NOT_FOUND);
-    assert_int_equal(selection_init(&selection, jobs, "all", NULL), ERR_OK);
+    assert_int_equal(selection_init(&selection, jobs, NULL, "last", NULL), ERR_NOT_FOUND);
+    assert_int_equal(selection_init(&selection, jobs, NULL, "all", NULL), ERR_OK);
     assert_int_equal(selection.count, 0);
     selection_fini(&selection);
     jobs_free(&jobs);
