@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+# Processes and networks that misbehave; docs/faults.md says what each test does, and how to run the long ones.
+function(fault_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 fault "" "TEST;TIMEOUT" "WORDS")
+  add_test(NAME fault/${name}
+           COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/${fault_TEST} ${fault_WORDS} ${CMAKE_SOURCE_DIR}
+                   ${CMAKE_BINARY_DIR}/bin)
+  set_tests_properties(fault/${name} PROPERTIES LABELS fault TIMEOUT ${fault_TIMEOUT} SKIP_RETURN_CODE 77)
+endfunction()
+
+fault_test(kills TEST kills WORDS --kills 200 --rate 20 --minutes 3 TIMEOUT 400)
+fault_test(witness TEST witness WORDS --kills 30 TIMEOUT 200)
+fault_test(network TEST network TIMEOUT 300)
+
+fault_test(kills_long TEST kills WORDS --kills 10000 --minutes 40 TIMEOUT 3000)
+set_tests_properties(fault/kills_long PROPERTIES LABELS "fault;long")
+
+# A wall clock that a test moves.
+add_library(motley_clock MODULE ${CMAKE_CURRENT_SOURCE_DIR}/clock/clock.c)
+set_target_properties(motley_clock PROPERTIES COMPILE_OPTIONS "-Wall;-Wextra;-O1;-g;-U_FORTIFY_SOURCE"
+                      LINK_OPTIONS "")
+fault_test(clock_jumps TEST clock_jumps TIMEOUT 200)
+fault_test(hosts TEST hosts TIMEOUT 200)

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+# Whole programs among liars: seeds instead of a corpus, no libFuzzer. tests/fuzz/run runs them for longer.
+
+# motley_hostile(NAME SECONDS LIBRARIES...): fuzz_NAME from fuzz_NAME.c, and the ctest case fuzz/NAME.
+function(motley_hostile name seconds)
+  set(target fuzz_${name})
+  add_executable(${target} ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/fuzz_${name}.c)
+  target_include_directories(${target} PRIVATE ${CMAKE_CURRENT_FUNCTION_LIST_DIR} ${CMAKE_SOURCE_DIR}/tests)
+  target_link_libraries(${target} PRIVATE ${ARGN})
+  add_test(NAME fuzz/${name} COMMAND ${target} --seconds ${seconds})
+  set_tests_properties(fuzz/${name} PROPERTIES LABELS fuzz TIMEOUT 120)
+endfunction()
+
+motley_hostile(coordinator 8 coordinator)
