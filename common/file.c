@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
@@ -142,6 +143,52 @@ static enum err check_replaceable(const char *path, struct why *why)
     return ERR_OK;
 }
 
+/* ".tmp-PID-NUMBER" of open_temporary; a process id has seven digits at most. */
+static bool is_temporary_of(const char *base, size_t base_length, const char *name)
+{
+    if (strncmp(name, base, base_length) != 0 || strncmp(name + base_length, ".tmp-", 5) != 0)
+        return false;
+    const char *pid = name + base_length + 5, *digits = "0123456789";
+    size_t length = strspn(pid, digits);
+    return length > 0 && length < 8 && pid[length] == '-' && pid[length + 1] &&
+           !pid[length + 1 + strspn(pid + length + 1, digits)];
+}
+
+static void remove_unlocked(int folder, const char *name)
+{
+    int fd = openat(folder, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat status;
+    if (fd < 0)
+        return;
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        unlinkat(folder, name, 0);
+    close(fd);
+}
+
+/* What writers of path that were killed left beside it: who lives holds its own locked. */
+static void sweep_temporaries(const char *path)
+{
+    char parent[PATH_MAX];
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    if (parent_of(path, parent, sizeof parent, NULL) != ERR_OK)
+        return;
+    DIR *entries = opendir(parent);
+    for (struct dirent *entry; entries && (entry = readdir(entries)) != NULL;)
+        if (is_temporary_of(base, strlen(base), entry->d_name))
+            remove_unlocked(dirfd(entries), entry->d_name);
+    if (entries)
+        closedir(entries);
+}
+
+/* False: a sweep took it between its making and this. */
+static bool hold_temporary(int fd, const char *temporary)
+{
+    struct stat own, there;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return false;
+    return fstat(fd, &own) == 0 && stat(temporary, &there) == 0 && own.st_ino == there.st_ino;
+}
+
 static enum err open_temporary(const char *path, mode_t mode, char *temporary, size_t temporary_max, int *fd,
                                struct why *why)
 {
@@ -150,16 +197,20 @@ static enum err open_temporary(const char *path, mode_t mode, char *temporary, s
     enum err err = check_replaceable(path, why);
     if (err != ERR_OK)
         return err;
+    sweep_temporaries(path);
     for (int attempt = 0; attempt < 100; attempt++) {
         unsigned number = atomic_fetch_add(&serial, 1) % 1000000u;
         int length = snprintf(temporary, temporary_max, "%s.tmp-%d-%u", path, (int)getpid(), number);
         if (length < 0 || (size_t)length >= temporary_max)
             return no_room(path, why);
         *fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
-        if (*fd >= 0)
+        if (*fd >= 0 && hold_temporary(*fd, temporary))
             return ERR_OK;
-        if (errno != EEXIST)
+        if (*fd < 0 && errno != EEXIST)
             return write_failed(path, why);
+        if (*fd >= 0)
+            close(*fd);
+        *fd = -1;
     }
     return why_set(why, ERR_FILE, "%s: no free temporary name beside it; remove its old .tmp- files", path);
 }

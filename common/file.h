@@ -27,8 +27,8 @@ MUST_USE enum err file_replace(const char *path, const void *bytes, size_t size,
 
 /* The two halves of that for large files: a temporary beside path (mode 0666 less the umask), then its
  * publication under path. begin refuses a path where something other than a plain file stands, and a folder
- * that cannot be written. On failure of publish, and by discard, the temporary is gone. temporary must have
- * room for strlen(path) + 32. */
+ * that cannot be written, and removes what killed writers of path left there. On failure of publish, and by
+ * discard, the temporary is gone. temporary must have room for strlen(path) + 32. */
 MUST_USE enum err file_begin(const char *path, char *temporary, size_t temporary_max, int *fd,
                              struct why *why);
 /* The same under a temporary name of the caller's, which nobody else uses: what an earlier life that was

@@ -72,6 +72,43 @@ bool coordinator_send(struct coordinator *coordinator, wire_peer peer, const str
     return wire_send(coordinator->wire, peer, message, NULL, 0) == ERR_OK;
 }
 
+uint64_t coordinator_unread(const struct coordinator *coordinator, wire_peer id)
+{
+    const struct peer *peer = peers_find(coordinator->peers, id);
+    return peer ? credit_bytes(peer->credit) : 0;
+}
+
+void coordinator_doom(struct coordinator *coordinator, wire_peer id, const char *why)
+{
+    struct peer *peer = peers_find(coordinator->peers, id);
+    if (!peer)
+        return;
+    if (!peer->doom)
+        peer->doom = why;
+    coordinator->doomed = true;
+}
+
+static void count_frames(struct coordinator *coordinator, wire_peer id, struct wire_frame *frames,
+                         uint32_t frames_count)
+{
+    struct peer *peer = peers_find(coordinator->peers, id);
+    if (peer && !peer->credit)
+        peer->credit = credit_new(coordinator->credits);
+    for (uint32_t i = 0; peer && peer->credit && i < frames_count; i++)
+        credit_count(peer->credit, &frames[i]);
+}
+
+bool coordinator_send_frames(struct coordinator *coordinator, wire_peer peer, const struct message *message,
+                             struct wire_frame *frames, uint32_t frames_count)
+{
+    count_frames(coordinator, peer, frames, frames_count);
+    enum err err = wire_send(coordinator->wire, peer, message, frames, frames_count);
+    /* It missed what it waits for: the dialogue is over. */
+    if (err)
+        coordinator_doom(coordinator, peer, "it no longer takes messages");
+    return err == ERR_OK;
+}
+
 /* Not lost on the spot: whoever sends may be in the middle of the scheduler's actions. */
 void coordinator_send_worker(struct coordinator *coordinator, struct worker *worker,
                              const struct message *message)
@@ -90,7 +127,7 @@ void coordinator_reply(struct coordinator *coordinator, wire_peer peer, uint64_t
     message.reply =
         (struct message_reply){ .request = request, .code = err, .text = err ? text : "", .number = number };
     /* A client that went away asks again, or never. */
-    if (!coordinator_send(coordinator, peer, &message))
+    if (!coordinator_send_frames(coordinator, peer, &message, NULL, 0))
         log_debug("REPLY-LOST", "a client did not wait for its answer");
 }
 
@@ -102,13 +139,38 @@ static void send_gathered(void *context, uint32_t number, const struct message *
         coordinator_send_worker(coordinator, worker, message);
 }
 
+/* What ZeroMQ still holds for it goes with the connection. */
+static void cut_off(struct coordinator *coordinator, const struct peer *peer)
+{
+    wire_peer id = peer->id;
+    const char *why = peer->doom;
+    struct worker *worker =
+        peer->state == DIALOGUE_WORKER ? roster_at(coordinator->roster, peer->worker) : NULL;
+    if (worker) {
+        coordinator_lose(coordinator, worker, ROSTER_LOST, why);
+    } else {
+        coordinator_complain(coordinator, "PEER-CUT", "a client: %s", why);
+        online_peer_gone(coordinator, id);
+        peers_remove(coordinator->peers, id);
+    }
+    wire_cut(coordinator->wire, id);
+}
+
 static void bury(struct coordinator *coordinator)
 {
     coordinator->doomed = false;
     for (uint32_t i = 0; i < roster_count(coordinator->roster); i++)
         if (roster_at(coordinator->roster, i)->doomed)
-            coordinator_lose(coordinator, roster_at(coordinator->roster, i), ROSTER_LOST,
+            coordinator_doom(coordinator, roster_at(coordinator->roster, i)->peer,
                              "it no longer takes messages");
+    size_t at = 0;
+    for (struct peer *peer; (peer = peers_next(coordinator->peers, &at)) != NULL;) {
+        if (!peer->doom)
+            continue;
+        cut_off(coordinator, peer);
+        at = 0; /* a removal moves others */
+    }
+    coordinator->doomed = false;
 }
 
 void coordinator_flush(struct coordinator *coordinator)
@@ -427,6 +489,15 @@ void coordinator_step(struct coordinator *coordinator, const struct sched_event 
     coordinator->stepping = false;
 }
 
+void coordinator_pace(struct coordinator *coordinator)
+{
+    bool pause = *coordinator->full || coordinator->slow || coordinator->grace_until_us;
+    if (pause == coordinator->paused)
+        return;
+    coordinator->paused = pause;
+    coordinator_step(coordinator, &(struct sched_event){ .type = pause ? SCHED_PAUSE : SCHED_RESUME });
+}
+
 /* The deadline is kept as time passed since the job was accepted, by the wall clock, which alone goes on
  * while no coordinator lives. One that has passed is one that came now. */
 uint64_t coordinator_deadline(const struct coordinator *coordinator, const struct message_submit *spec,
@@ -503,6 +574,8 @@ struct view coordinator_view(const struct coordinator *coordinator)
                           .url = coordinator->url,
                           .full = coordinator->full,
                           .state_dir = coordinator->state_dir,
+                          .backlog_bytes =
+                              coordinator->slow ? store_backlog_bytes(coordinator->store) : 0,
                           .state_bytes = retention_bytes(coordinator->retention),
                           .state_free_bytes = free_bytes,
                           .pid = (uint64_t)getpid(),

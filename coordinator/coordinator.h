@@ -12,6 +12,7 @@
 
 #include "classes.h"
 #include "clerk.h"
+#include "credit.h"
 #include "events.h"
 #include "fetches.h"
 #include "jobs.h"
@@ -43,7 +44,7 @@ struct coordinator {
     char url[PATH_MAX_BYTES]; /* the first that we listen on, as bound */
     uint32_t heartbeat_ms;
     uint64_t silence_us;        /* a worker that says nothing for so long is lost */
-    uint64_t backlog_max_bytes; /* results waiting for the disk, beyond which no message is read */
+    uint64_t backlog_max_bytes; /* results waiting for the disk, beyond which nothing is leased */
 
     void *context;     /* ZeroMQ's */
     struct gate *gate; /* who may connect */
@@ -64,6 +65,7 @@ struct coordinator {
     struct outbox *outbox;
     struct events *events;
     struct fetches *fetches;
+    struct credits *credits;
     struct held *held; /* handout.c's */
     struct online *online;
     struct retention *retention;
@@ -74,8 +76,10 @@ struct coordinator {
     uint64_t comparing_bytes;    /* fresh rows that the clerk has, to be compared with stored ones */
     struct sched_actions actions;
     bool stepping;                          /* actions are being carried out: they may not step again */
-    bool doomed;                            /* some worker is: see coordinator_bury */
-    bool choked;                            /* no message is read until the store has caught up */
+    bool doomed;                            /* some peer is: see coordinator_flush */
+    bool paused; /* the scheduler is told to lease nothing: see coordinator_pace */
+    bool slow;   /* as too much waits for the disk */
+    bool choked; /* much more than that: no message is read until the store has caught up */
     bool broken;                            /* the store is: nothing more may be acknowledged */
     uint64_t grace_us;                      /* how long at most, 0 = default; see recovery_look */
     uint64_t grace_from_us, grace_until_us; /* until: 0 = none, or over */
@@ -90,6 +94,10 @@ struct coordinator {
 /* Read the clock: once a turn. */
 void coordinator_wake(struct coordinator *coordinator);
 
+/* Work pauses while the disk is full or slow and while workers are awaited after a start, and goes on when none of that
+ * is so any more: to be called after any of it has changed. */
+void coordinator_pace(struct coordinator *coordinator);
+
 /* Tell the scheduler, carry out all it says. */
 void coordinator_step(struct coordinator *coordinator, const struct sched_event *event);
 
@@ -98,6 +106,16 @@ void coordinator_step(struct coordinator *coordinator, const struct sched_event 
 bool coordinator_send(struct coordinator *coordinator, wire_peer peer, const struct message *message);
 void coordinator_send_worker(struct coordinator *coordinator, struct worker *worker,
                              const struct message *message);
+
+/* The same with payload, which is counted against what the peer has not read (credit.h); taken, whatever comes of it. */
+bool coordinator_send_frames(struct coordinator *coordinator, wire_peer peer, const struct message *message,
+                             struct wire_frame *frames, uint32_t frames_count);
+
+/* Bytes that a peer was sent and has not read. */
+uint64_t coordinator_unread(const struct coordinator *coordinator, wire_peer peer);
+
+/* A peer is cut off at the end of the turn: its connection is closed, what is held for it is freed. why: static. */
+void coordinator_doom(struct coordinator *coordinator, wire_peer peer, const char *why);
 
 /* Answer a request that has no payload to send; text is for a failure. */
 void coordinator_reply(struct coordinator *coordinator, wire_peer peer, uint64_t request, enum err err,

@@ -229,6 +229,7 @@ static void add_slot(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_va
     yyjson_mut_obj_add_uint(doc, object, "in_flight", look.in_flight);
     yyjson_mut_obj_add_uint(doc, object, "window", slot->window);
     report_step_time(view, doc, object, "barred_until", worker->barred_until_us[slot->slot]);
+    report_run(view, doc, object, worker, slot->slot);
     if (live)
         add_slot_jobs(view, doc, object, worker, slot->slot);
     else

@@ -202,7 +202,7 @@ static void step_worker(struct coordinator *coordinator, const struct worker *wo
 static void announce(struct coordinator *coordinator, struct worker *worker,
                      const struct sched_slot_info *infos)
 {
-    bool pause = worker->draining && !*coordinator->full && !coordinator->grace_until_us;
+    bool pause = worker->draining && !coordinator->paused;
     struct sched_event event = { .type = SCHED_WORKER_UP, .worker = worker->number };
     event.up.slots_count = worker->slots_count;
     event.up.slots = infos;

@@ -496,7 +496,7 @@ static void settle(struct coordinator *coordinator, const struct store_op *op, e
 /* Rows that the store cannot take are failed samples, and that too must be durable before it counts. */
 static void result_stored(struct coordinator *coordinator, struct store_event *event)
 {
-    if (event->err)
+    if (event->err && event->err != ERR_CANCELLED) /* of a cancelled job nobody wants them */
         post_failure(coordinator, event->op, event->why.text, event->op->text2, FAILURE_FOUND_BY_STORE);
     else
         settle(coordinator, event->op, SCHED_STORED);
@@ -586,7 +586,7 @@ static void on_full(struct coordinator *coordinator, struct store_event *event)
     keep_full_path(coordinator, event->why.text);
     coordinator_note(coordinator, LOG_ERROR, "STORE-FULL", "%s; work pauses until there is room",
                      event->why.text);
-    coordinator_step(coordinator, &(struct sched_event){ .type = SCHED_PAUSE });
+    coordinator_pace(coordinator);
 }
 
 static void on_resumed(struct coordinator *coordinator, struct store_event *event)
@@ -594,8 +594,7 @@ static void on_resumed(struct coordinator *coordinator, struct store_event *even
     (void)event;
     coordinator->full[0] = 0;
     coordinator_note(coordinator, LOG_INFO, "STORE-RESUMED", "there is room again; work goes on");
-    if (!coordinator->grace_until_us)
-        coordinator_step(coordinator, &(struct sched_event){ .type = SCHED_RESUME });
+    coordinator_pace(coordinator);
 }
 
 static void on_broken(struct coordinator *coordinator, struct store_event *event)

@@ -31,6 +31,7 @@ enum {
     SWEEP_MS = 100,
     IDLE_MS = 1000,
     CONTEXT_SOCKETS = 1023,
+    CHOKED_TIMES = 16,
 };
 static const uint64_t SILENCE_US = 2500000; /* found within 3 s, with the time between looks */
 static const uint64_t STALL_US = 2000000; /* more than an idle turn takes */
@@ -110,11 +111,15 @@ static void hear_the_end(struct coordinator *coordinator, wire_peer id)
     }
 }
 
-/* Reading stops, and the senders with it, while more waits for the disk than memory should hold. */
+/* While more waits for the disk than memory should hold nothing more is leased: what comes still is what is out already.
+ * That is a bound in practice; CHOKED_TIMES as much is one in any case: nothing is read then, not even questions. */
 static bool choke(struct coordinator *coordinator)
 {
     bool before = coordinator->choked;
-    coordinator->choked = store_backlog_bytes(coordinator->store) > coordinator->backlog_max_bytes;
+    uint64_t waiting = store_backlog_bytes(coordinator->store), most = coordinator->backlog_max_bytes;
+    coordinator->choked = waiting > CHOKED_TIMES * most;
+    coordinator->slow = waiting > most || (coordinator->slow && waiting > most / 2);
+    coordinator_pace(coordinator);
     if (before && !coordinator->choked)
         floor_excuse(coordinator);
     return coordinator->choked;
@@ -430,6 +435,18 @@ static enum err prove(struct coordinator *coordinator, const struct loop_config 
     return err;
 }
 
+/* For `motley key invite` on this host: where others reach us. Nothing depends on it, so it is not synced. */
+static void leave_urls(const struct coordinator *coordinator, uint32_t urls_count)
+{
+    char path[PATH_MAX_BYTES];
+    snprintf(path, sizeof path, "%.4000s/listening", coordinator->state_dir);
+    FILE *file = fopen(path, "we");
+    for (uint32_t i = 0; file && i < urls_count; i++)
+        fprintf(file, "%s\n", wire_endpoint(coordinator->wire, i));
+    if (file)
+        (void)fclose(file);
+}
+
 static enum err listen_on(struct coordinator *coordinator, const struct loop_config *config, struct why *why)
 {
     enum err err = gate_new(coordinator->context, coordinator->state_dir, &coordinator->gate, why);
@@ -441,6 +458,7 @@ static enum err listen_on(struct coordinator *coordinator, const struct loop_con
         err = prove(coordinator, config, why);
     if (err)
         return err;
+    leave_urls(coordinator, config->urls_count);
     snprintf(coordinator->url, sizeof coordinator->url, "%s", wire_endpoint(coordinator->wire, 0));
     coordinator_note(coordinator, LOG_INFO, "LISTENING", "on %s, term %llu, state in %s", coordinator->url,
                      (unsigned long long)store_term(coordinator->store), coordinator->state_dir);

@@ -16,10 +16,10 @@ struct loop_config {
     uint32_t urls_count;        /* >= 1 */
     uint32_t heartbeat_ms;      /* asked of workers; 0 = 500 */
     uint64_t silence_us;        /* after which a worker is lost; 0 = 2.5 s */
-    uint64_t grace_us;          /* after a start with open jobs, see recovery.h; 0 = 500 ms */
+    uint64_t grace_us;          /* after a start with open jobs, see recovery.h; 0 = 600 ms */
     const char *const *tenants; /* as tenants_configure reads them */
     uint32_t tenants_count;
-    uint64_t backlog_max_bytes; /* results not yet durable, beyond which nothing is read; 0 = 64 MiB */
+    uint64_t backlog_max_bytes; /* results not yet durable, beyond which nothing is leased; 0 = 64 MiB */
     const char
         *record; /* the tape of this life: "always-on" = in the state directory, or a file; NULL = none */
     uint64_t record_max_bytes; /* see recorder.h; 0 = default */

@@ -32,6 +32,9 @@ struct peers *peers_new(size_t max)
 
 void peers_free(struct peers **peers)
 {
+    for (size_t i = 0; *peers && (*peers)->at && i < (*peers)->capacity; i++)
+        if ((*peers)->at[i].id)
+            credit_drop(&(*peers)->at[i].credit);
     if (*peers)
         free((*peers)->at);
     free(*peers);
@@ -80,6 +83,8 @@ struct peer *peers_add(struct peers *peers, wire_peer id, enum dialogue_state st
         peers->count++;
     }
     peers->uploading -= peer->id && peer->uploads;
+    if (peer->id)
+        credit_drop(&peer->credit);
     *peer = (struct peer){ .id = id, .state = state };
     return peer;
 }
@@ -90,6 +95,7 @@ void peers_remove(struct peers *peers, wire_peer id)
     if (!peer)
         return;
     peers->uploading -= peer->uploads;
+    credit_drop(&peer->credit);
     size_t mask = peers->capacity - 1, hole = (size_t)(peer - peers->at);
     for (size_t next = (hole + 1) & mask; peers->at[next].id; next = (next + 1) & mask) {
         size_t home = (size_t)rng_mix64(peers->at[next].id) & mask;
@@ -104,7 +110,7 @@ void peers_remove(struct peers *peers, wire_peer id)
 
 size_t peers_count(const struct peers *peers) { return peers->count; }
 
-const struct peer *peers_next(const struct peers *peers, size_t *at)
+struct peer *peers_next(const struct peers *peers, size_t *at)
 {
     while (*at < peers->capacity && !peers->at[*at].id)
         ++*at;

@@ -4,6 +4,7 @@
 #ifndef PEERS_H
 #define PEERS_H
 
+#include "credit.h"
 #include "dialogue.h"
 #include "key.h"
 #include "role.h"
@@ -20,6 +21,10 @@ struct peer {
     bool same_host;  /* CLIENT: it read our nonce, so it may name paths */
     uint32_t pieces; /* FETCH or BLOB_PUT that it waits for */
     bool uploads;    /* CLIENT: it has named blobs, and may be about to submit them */
+    uint64_t reading;       /* bytes that are being read from the disk for it */
+    struct credit *credit;  /* what it was sent and has not read; NULL = nothing yet */
+    uint64_t progress, stalled_us; /* of its credit when it was last looked at, and since when it is that */
+    const char *doom;       /* why it is cut off at the end of the turn; NULL = it is not */
     bool keyed;      /* it came by CURVE, with this key, which was for this role then; else by ipc */
     enum role role;
     uint8_t key[KEY_BYTES];
@@ -44,6 +49,6 @@ void peers_remove(struct peers *peers, wire_peer id); /* nothing happens if it i
 size_t peers_count(const struct peers *peers);
 
 /* All of them: *at begins as 0; NULL after the last. Valid until the next add or remove. */
-const struct peer *peers_next(const struct peers *peers, size_t *at);
+struct peer *peers_next(const struct peers *peers, size_t *at);
 
 #endif

@@ -76,6 +76,11 @@ static void set_full(struct record *record, const char *path)
 void publication_start(struct coordinator *coordinator, struct record *record)
 {
     record->publish_again_us = 0;
+    if (record->failing) {
+        if (!post(coordinator, record, CLERK_ONLY_ERRORS))
+            record->publish_again_us = coordinator->now_us + AGAIN_US;
+        return;
+    }
     if (jobs_spec(coordinator->jobs, record)->output_kind == OUTPUT_NONE) {
         ledger_close(coordinator, record, RECORD_DONE, NULL);
         return;
@@ -117,15 +122,17 @@ static void errors_written(struct coordinator *coordinator, struct record *recor
 }
 
 /* The clerk's sentence starts with the path where there was no room, which may be that of a temporary folder.
- */
-static void is_full(struct coordinator *coordinator, struct record *record, const char *text)
+ * A disk that fails is waited for as well: the answers are in the spool, and it may be a cable. */
+static void must_wait(struct coordinator *coordinator, struct record *record, bool fails, const char *text)
 {
     char path[PATH_MAX_BYTES];
     const char *end = strstr(text, ": ");
     snprintf(path, sizeof path, "%.*s", end ? (int)(end - text) : 0, text);
-    if (!record->full)
-        log_warn("OUTPUT-FULL", "job %llu: %s", (unsigned long long)record->number, text);
+    if (!record->full || record->full_fails != fails)
+        log_warn(fails ? "OUTPUT-DISK-FAILS" : "OUTPUT-FULL", "job %llu: %s; it is tried again every second",
+                 (unsigned long long)record->number, text);
     set_full(record, record->output ? jobs_spec(coordinator->jobs, record)->output_path : path);
+    record->full_fails = fails;
     record->publish_again_us = coordinator->now_us + AGAIN_US;
 }
 
@@ -138,10 +145,10 @@ void publication_ended(struct coordinator *coordinator, const struct clerk_event
     record->publishing = NULL;
     if (record->closing || !record_open(record))
         return; /* it was cancelled meanwhile */
-    if (record->failing) {
+    if (event->err == ERR_FULL || event->err == ERR_SYSTEM) {
+        must_wait(coordinator, record, event->err == ERR_SYSTEM, event->why.text);
+    } else if (record->failing) {
         errors_written(coordinator, record, event);
-    } else if (event->err == ERR_FULL) {
-        is_full(coordinator, record, event->why.text);
     } else if (event->err) {
         snprintf(reason, sizeof reason, "the output cannot be written: %s", event->why.text);
         publication_fail(coordinator, record, reason);

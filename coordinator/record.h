@@ -83,6 +83,7 @@ struct record {
     struct clerk_command *publishing;  /* a look: the clerk has it; NULL = nothing */
     uint64_t publish_again_us;         /* the output's disk was full: when to try again; 0 = not waiting */
     char *full;                        /* the output whose disk is full, until it is written; NULL = none */
+    bool full_fails;                   /* it is not full: it fails */
     uint32_t assembling, assembled;    /* handout.c's */
     uint64_t told_us;                  /* when its tallies were last posted */
     struct verification *verification; /* NULL = nothing yet */

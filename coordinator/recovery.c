@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint64_t GRACE_US = 500000;
-static const uint64_t GRACE_LEAST_US = 200000; /* for the others, once one has come back */
+static const uint64_t GRACE_US = 600000;
+static const uint64_t GRACE_LEAST_US = 500000; /* for the others, once one has come back: see wire.c */
 
 struct range {
     uint64_t job, first, count;
@@ -138,7 +138,7 @@ static void begin_grace(struct coordinator *coordinator)
     coordinator->grace_from_us = coordinator->now_us;
     coordinator->grace_until_us =
         coordinator->now_us + (coordinator->grace_us ? coordinator->grace_us : GRACE_US);
-    coordinator_step(coordinator, &(struct sched_event){ .type = SCHED_PAUSE });
+    coordinator_pace(coordinator);
 }
 
 void recovery_look(struct coordinator *coordinator)
@@ -150,8 +150,7 @@ void recovery_look(struct coordinator *coordinator)
     if (coordinator->now_us < coordinator->grace_until_us)
         return;
     coordinator->grace_until_us = 0;
-    if (!*coordinator->full)
-        coordinator_step(coordinator, &(struct sched_event){ .type = SCHED_RESUME });
+    coordinator_pace(coordinator);
 }
 
 static size_t settle_ranges(struct recovery *recovery, const struct record *record, size_t index)

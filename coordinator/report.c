@@ -52,6 +52,20 @@ void report_step_time(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_v
     report_time(doc, object, key, known ? view->wall_us + (int64_t)step_us - (int64_t)view->now_us : 0);
 }
 
+void report_run(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object,
+                const struct worker *worker, uint32_t slot)
+{
+    struct sched_slot_look look = { 0 };
+    const struct worker_run *run = worker->runs ? &worker->runs[slot] : NULL;
+    bool live =
+        view->sched && worker->serving && sched_slot_look(view->sched, worker->number, slot, &look) && run;
+    bool runs = live && run->attempt && view->now_us >= worker->runs_us;
+    uint64_t running_us = runs ? run->elapsed_us + (view->now_us - worker->runs_us) : 0;
+    report_number(doc, object, "running_seconds", runs, (double)running_us / 1e6);
+    report_number(doc, object, "expected_seconds", live && look.oldest_us > 0, look.oldest_us / 1e6);
+    yyjson_mut_obj_add_bool(doc, object, "stuck", live && look.overdue);
+}
+
 void report_text(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, const char *text)
 {
     if (text)

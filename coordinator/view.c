@@ -21,9 +21,11 @@ static const char *full_path(const struct view *view)
 {
     if (*view->full)
         return view->full;
-    for (size_t i = 0; i < jobs_count(view->jobs); i++)
-        if (jobs_at(view->jobs, i)->full && keyring_sees(view->viewer, jobs_at(view->jobs, i)->tenant))
-            return jobs_at(view->jobs, i)->full;
+    for (size_t i = 0; i < jobs_count(view->jobs); i++) {
+        const struct record *record = jobs_at(view->jobs, i);
+        if (record->full && !record->full_fails && keyring_sees(view->viewer, record->tenant))
+            return record->full;
+    }
     return NULL;
 }
 
@@ -218,6 +220,7 @@ static void add_slot(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_va
     yyjson_mut_obj_add_uint(doc, object, "window", slot->window);
     add_curve(view, doc, object, worker, slot);
     report_step_time(view, doc, object, "barred_until", worker->barred_until_us[slot->slot]);
+    report_run(view, doc, object, worker, slot->slot);
 }
 
 static void fill_worker(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object,

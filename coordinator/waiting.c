@@ -150,8 +150,14 @@ bool waiting_text(const struct view *view, const struct record *record, const st
     if (*view->full)
         return snprintf(text, WAITING_MAX, "disk full on %.900s", view->full) > 0;
     if (record->full)
-        return snprintf(text, WAITING_MAX, "disk full on %.900s", record->full) > 0;
-    if (record->state == RECORD_FINISHING || look->leased || look->settling || !look->ready)
+        return snprintf(text, WAITING_MAX, record->full_fails ? "the disk fails under %.900s" : "disk full on %.900s",
+                        record->full) > 0;
+    if (record->state == RECORD_FINISHING)
+        return false;
+    if (view->backlog_bytes && look->ready)
+        return snprintf(text, WAITING_MAX, "a slow disk: %.0f MB of results wait to be written to %.900s",
+                        (double)view->backlog_bytes / 1e6, view->state_dir) > 0;
+    if (look->leased || look->settling || !look->ready)
         return false;
     if (!roster_up_count(view->roster))
         return snprintf(text, WAITING_MAX, "no worker") > 0;

@@ -326,6 +326,14 @@ uint32_t watch_guard(struct watch *watch, bool all_heard)
     return count;
 }
 
+void watch_cut(struct watch *watch, uint64_t peer)
+{
+    watch_drain(watch);
+    for (size_t fd = 0; watch->routed && fd < watch->connections_count; fd++)
+        if (watch->connections[fd].open && watch->connections[fd].peer == peer)
+            cut(watch, &watch->connections[fd]);
+}
+
 size_t watch_open_count(const struct watch *watch) { return watch->open_count; }
 
 bool watch_lost(struct watch *watch, uint64_t *peer)

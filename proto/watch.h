@@ -56,6 +56,9 @@ uint16_t watch_refusal(struct watch *watch);
  * ipc are not bounded: only the owner of the state directory has them. */
 uint32_t watch_guard(struct watch *watch, bool all_heard);
 
+/* Cut the peer's connection, if it has one: what is held for it is freed, and its loss is told. */
+void watch_cut(struct watch *watch, uint64_t peer);
+
 /* A server's connections that are open, as far as is known by now. */
 size_t watch_open_count(const struct watch *watch);
 

@@ -105,6 +105,9 @@ uint32_t wire_guard(struct wire *wire, bool all_heard);
 size_t wire_connections(
     const struct wire *wire); /* that are open: while there are none, nothing is to be guarded */
 
+/* A server: close the connection of a peer. What was not yet sent is lost. It is told by wire_lost like any other. */
+void wire_cut(struct wire *wire, wire_peer peer);
+
 /* A client: has it its server? Asks what the monitor socket told: poll that one, not for ZMQ_POLLOUT. */
 bool wire_is_connected(struct wire *wire);
 

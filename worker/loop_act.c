@@ -456,6 +456,10 @@ static void on_ran(struct loop *loop, uint32_t slot, struct executor_event *even
     work->overrun = event->out.overrun;
     keep_result(work, event);
     work_drop_input(work);
+    log_debug("BATCH-RAN", "job %llu, samples %llu to %llu on slot %u: %.3f ms",
+              (unsigned long long)work->lease.job, (unsigned long long)work->lease.first,
+              (unsigned long long)(work->lease.first + work->lease.count - 1), slot,
+              (double)work->run_us / 1000);
     if (work->status != RESULT_OK)
         act_complain(loop, "BATCH-FAILED", "job %llu, samples %llu to %llu on slot %u: %s",
                      (unsigned long long)work->lease.job, (unsigned long long)work->lease.first,

@@ -14,6 +14,7 @@
 #include "command.h"
 #include "connection.h"
 #include "file.h"
+#include "holder.h"
 #include "hop.h"
 #include "joined.h"
 #include "keyring.h"
@@ -26,7 +27,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { STEP_US_DEFAULT = 5000000, ROOM_BYTES_MIN = 256 << 20, SECONDS_US = 1000000 };
+enum { STEP_US_DEFAULT = 5000000, RUNTIMES_US = 30000000, ROOM_BYTES_MIN = 256 << 20, SECONDS_US = 1000000 };
 
 struct doctor {
     const char *word; /* what the user gave */
@@ -86,36 +87,17 @@ static void test_disk(struct doctor *doctor, struct hop *hop)
     }
 }
 
-/* Asked of /proc and not by a lock of our own: a coordinator that starts at this moment must not meet it. */
-static bool is_coordinator(long pid)
-{
-    char path[64], *name;
-    size_t size;
-    snprintf(path, sizeof path, "/proc/%ld/comm", pid);
-    if (pid <= 0 || file_read(path, 64, &name, &size, NULL) != ERR_OK)
-        return false;
-    bool is = strncmp(name, "motley-coordina", 15) == 0; /* the kernel keeps 15 letters */
-    free(name);
-    return is;
-}
-
 static void test_lock(struct doctor *doctor, struct hop *hop)
 {
-    char path[PATH_MAX_BYTES + 8], host[256] = "", ours[256] = "", *text = NULL;
-    size_t size;
-    long pid = 0;
+    char path[PATH_MAX_BYTES + 8];
     snprintf(path, sizeof path, "%s/lock", doctor->state_dir);
-    if (!doctor->state_dir[0] || file_read(path, 4096, &text, &size, NULL) != ERR_OK) {
-        hop_skip(hop, "no coordinator ran here yet");
-        return;
-    }
-    int fields = sscanf(text, "host %255[^,], pid %ld", host, &pid);
-    free(text);
-    (void)gethostname(ours, sizeof ours - 1);
-    if (fields == 2 && strcmp(host, ours) == 0 && is_coordinator(pid))
+    long pid = doctor->state_dir[0] ? holder_pid(doctor->state_dir) : 0;
+    if (pid)
         hop_ok(hop, "a coordinator runs here: pid %ld", pid);
-    else
+    else if (doctor->state_dir[0] && access(path, F_OK) == 0)
         hop_ok(hop, "free: no coordinator runs here now");
+    else
+        hop_skip(hop, "no coordinator ran here yet");
 }
 
 static void test_own_key(struct doctor *doctor, struct hop *hop)
@@ -393,7 +375,7 @@ static void test_runtimes(struct doctor *doctor, struct hop *hop)
     (void)doctor;
     enum err err = signature_program("motley-worker", "MOTLEY_WORKER", program, sizeof program, &why);
     if (err == ERR_OK)
-        err = child_run(argv, &output, &why);
+        err = child_run_for(argv, RUNTIMES_US, &output, &why);
     yyjson_doc *doc = err == ERR_OK && output.status == 0 && output.text
                           ? yyjson_read(output.text, strlen(output.text), 0)
                           : NULL;

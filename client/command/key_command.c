@@ -286,6 +286,17 @@ static enum err take_grant(const struct grant *grant, uint64_t default_us, struc
 
 /* ---- allow ---- */
 
+/* Both halves of a key look alike. A secret one that was put on a list would be one no more. */
+static enum err check_public(const char *word, struct why *why)
+{
+    static const char secret[] = ".secret";
+    size_t length = strlen(word), cut = strlen(secret);
+    if (length < cut || strcmp(word + length - cut, secret) != 0)
+        return ERR_OK;
+    return why_set(why, ERR_USAGE,
+                   "%.200s: is the secret half, which nobody else may see; give the file .public", word);
+}
+
 int command_key_allow(int argc, char **argv)
 {
     static const struct option_usage usage = {
@@ -317,6 +328,8 @@ int command_key_allow(int argc, char **argv)
                        : why_set(&why, ERR_USAGE,
                                  "whose key? give its 40 characters, or a file that holds them; `motley "
                                  "key new` prints one");
+    if (err == ERR_OK)
+        err = check_public(words[0], &why);
     if (err == ERR_OK)
         err = key_given(words[0], entry.public_half, &why);
     if (err == ERR_OK)
@@ -356,6 +369,20 @@ static void print_invitation(const struct invite *invite, const struct keyring_e
     yyjson_mut_doc_free(doc);
 }
 
+/* Those that nobody used would fill the list. */
+static void forget_old_invitations(const char *state_dir)
+{
+    struct keyring *keyring = NULL;
+    if (keyring_read(state_dir, &keyring, NULL) != ERR_OK)
+        return;
+    for (size_t i = 0; i < keyring_count(keyring); i++) {
+        const struct keyring_entry *each = keyring_at(keyring, i);
+        if (each->role == ROLE_INVITED && each->expires_us > 0 && each->expires_us <= clock_wall_us())
+            (void)!keyring_drop(state_dir, each->public_half, NULL);
+    }
+    keyring_free(&keyring);
+}
+
 static enum err make_invitation(const struct grant *grant, const char *url, struct invite *invite,
                                 struct keyring_entry *entry, struct why *why)
 {
@@ -374,6 +401,8 @@ static enum err make_invitation(const struct grant *grant, const char *url, stru
     memcpy(invite->server_half, coordinator.public_half, KEY_BYTES);
     invite->has_server = invite->has_token = true;
     key_wipe(&coordinator);
+    if (err == ERR_OK)
+        forget_old_invitations(state_dir);
     return err == ERR_OK ? keyring_add(state_dir, entry, why) : err;
 }
 

@@ -2,6 +2,7 @@
 #include "reach.h"
 
 #include "endpoint.h"
+#include "holder.h"
 #include "roll.h"
 
 #include <arpa/inet.h>
@@ -65,21 +66,22 @@ static enum err name_host(const char *listening, char url[ADDRESS_MAX], struct w
 
 /* ---- where it listens ---- */
 
-static enum err fleet_listens(const char *state_dir, char listening[ADDRESS_MAX], struct why *why)
+static enum err coordinator_listens(const char *state_dir, char listening[ADDRESS_MAX], struct why *why)
 {
     struct roll roll;
     struct why ignored;
     bool up = roll_read(state_dir, &roll, &ignored) == ERR_OK && roll_living(&roll) > 0;
     snprintf(listening, ADDRESS_MAX, "%s", up ? roll.listen : "");
     roll_free(&roll);
-    if (is_tcp(listening))
+    if (is_tcp(listening) || holder_listens(state_dir, listening))
         return ERR_OK;
     return why_set(
         why, ERR_USAGE,
-        up ? "the coordinator of %.200s listens for this machine only; `motley down`, then `motley "
-             "up --listen tcp://0.0.0.0:7117`, or give --url tcp://HOST:PORT"
-           : "no fleet is up in %.200s that would tell its address; start it with `motley up "
-             "--listen tcp://0.0.0.0:7117`, or give --url tcp://HOST:PORT",
+        up || holder_pid(state_dir)
+            ? "the coordinator of %.200s listens for this machine only; `motley down`, then `motley "
+              "up --listen tcp://0.0.0.0:7117`, or give --url tcp://HOST:PORT"
+            : "no coordinator runs in %.200s that would tell its address; start it with `motley up "
+              "--listen tcp://0.0.0.0:7117`, or give --url tcp://HOST:PORT",
         state_dir);
 }
 
@@ -96,7 +98,7 @@ enum err reach_url(const char *given, const char *state_dir, char url[ADDRESS_MA
         if ((size_t)length >= sizeof listening)
             return why_set(why, ERR_USAGE, "the URL is longer than %d bytes", ADDRESS_MAX - 1);
     } else {
-        err = fleet_listens(state_dir, listening, why);
+        err = coordinator_listens(state_dir, listening, why);
     }
     if (err == ERR_OK)
         err = name_host(listening, url, why);

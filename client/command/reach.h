@@ -7,9 +7,9 @@
 
 #include <stdbool.h>
 
-/* given (may be NULL), else $MOTLEY_COORDINATOR if it is tcp, else what the fleet of state_dir listens on. A
- * listener on all addresses (*, 0.0.0.0, [::]) becomes this host's address on its default route. ERR_USAGE
- * says what to give. */
+/* given (may be NULL), else $MOTLEY_COORDINATOR if it is tcp, else what the coordinator of state_dir listens
+ * on. A listener on all addresses (*, 0.0.0.0, [::]) becomes this host's address on its default route.
+ * ERR_USAGE says what to give. */
 MUST_USE enum err reach_url(const char *given, const char *state_dir, char url[ADDRESS_MAX], struct why *why);
 
 /* Does this URL lead nowhere from other machines? */

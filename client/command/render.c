@@ -307,11 +307,33 @@ static void list_devices(yyjson_val *worker, char *text, size_t max)
     }
 }
 
+/* "stuck: a batch runs 40 s, expected 0.2 s": of the first slot that is. False: none. */
+static bool print_stuck(yyjson_val *worker, char *text, size_t max)
+{
+    size_t index, size;
+    yyjson_val *slot;
+    yyjson_arr_foreach(get(worker, "slots"), index, size, slot)
+    {
+        yyjson_val *runs = get(slot, "running_seconds"), *expected = get(slot, "expected_seconds");
+        if (!yyjson_is_true(get(slot, "stuck")))
+            continue;
+        int used = snprintf(text, max, "stuck: no result");
+        if (yyjson_is_num(runs))
+            used = snprintf(text, max, "stuck: a batch runs %.3g s", yyjson_get_num(runs));
+        if (yyjson_is_num(expected) && (size_t)used < max)
+            snprintf(text + used, max - (size_t)used, ", expected %.2g s", yyjson_get_num(expected));
+        return true;
+    }
+    return false;
+}
+
 /* "up", "draining", "up, 1 of 2 slots barred". */
 static void print_state(yyjson_val *worker, char *text, size_t max)
 {
     size_t index, size, barred = 0;
     yyjson_val *slot;
+    if (strcmp(text_of(worker, "state"), "up") == 0 && print_stuck(worker, text, max))
+        return;
     bool up = strcmp(text_of(worker, "state"), "up") == 0;
     yyjson_arr_foreach(get(worker, "slots"), index, size, slot) barred +=
         yyjson_is_str(get(slot, "barred_until"));

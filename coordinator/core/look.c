@@ -151,7 +151,12 @@ bool sched_slot_look(const struct sched *sched, uint32_t worker, uint32_t index,
                                       .in_flight = slot->leases_count,
                                       .window = slot->window.size,
                                       .busy_until_us =
-                                          slot->busy_until_us > 0 ? (uint64_t)slot->busy_until_us : 0 };
+                                          slot->busy_until_us > 0 ? (uint64_t)slot->busy_until_us : 0,
+                                      .overdue = slot_overdue(slot) };
+    const struct slot_model *running =
+        slot->leases_count > 0 ? slot_model_find(slot, slot->leases[0].model) : NULL;
+    if (running && running->curve.batches > 0)
+        look->oldest_us = curve_time_us(&running->curve, slot->leases[0].cost);
     const struct slot_model *model = slot->latest;
     if (!model)
         return true;

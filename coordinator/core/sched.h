@@ -283,6 +283,8 @@ struct sched_slot_look {
     uint64_t curve_samples; /* batches behind the curve */
     uint32_t best_batch;
     uint64_t busy_until_us;
+    double oldest_us; /* how long its oldest chunk should run; 0 = it has none, or nobody knows */
+    bool overdue;     /* ... and that one is so late that the samples are for others, too */
 };
 /* The model's number that the slot runs of the job, or would; false if the job is not for the slot. */
 bool sched_slot_model(const struct sched *sched, uint64_t job, uint32_t worker, uint32_t slot,

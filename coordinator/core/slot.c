@@ -167,9 +167,10 @@ double slot_model_there_us(const struct slot_model *model)
 
 void slot_model_fix(struct slot_model *model, uint32_t batch_fixed)
 {
+    bool freed = model->batch_fixed > 0 && batch_fixed == 0;
     model->batch_fixed = batch_fixed;
-    if (batch_fixed > 0)
-        model->batch_cap = batch_fixed;
+    if (batch_fixed > 0 || freed) /* jobs of one model need not say the same of it */
+        model->batch_cap = freed ? model->slot->info.batch_max : batch_fixed;
 }
 
 uint32_t slot_model_smallest(const struct slot_model *model)

@@ -105,8 +105,11 @@ enum err blobs_new(const char *state_dir, struct blobs **blobs, struct why *why)
     snprintf(fresh->state_dir, sizeof fresh->state_dir, "%s", state_dir);
     snprintf(fresh->folder, sizeof fresh->folder, "%s/blobs", state_dir);
     enum err err = file_make_dirs(fresh->folder, 0700, why);
-    if (err == ERR_OK) /* that a killed coordinator made it does not say that its name was synced */
+    /* That a killed coordinator made a name does not say that it was synced, and what is found is relied on. */
+    if (err == ERR_OK)
         err = file_sync_dir(state_dir, why);
+    if (err == ERR_OK)
+        err = file_sync_dir(fresh->folder, why);
     if (err != ERR_OK) {
         blobs_free(&fresh);
         return err;
@@ -321,7 +324,10 @@ static enum err finish(struct blobs *blobs, struct upload *upload, struct why *w
         return err;
     }
     close_upload(blobs, upload);
-    return file_sync_dir(blobs->folder, why);
+    err = file_sync_dir(blobs->folder, why);
+    if (err != ERR_OK) /* or it would count as kept from here on */
+        unlink(path);
+    return err;
 }
 
 enum err blobs_put(struct blobs *blobs, const uint8_t digest[SHA256_BYTES], uint64_t offset, uint64_t total,

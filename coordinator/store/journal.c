@@ -314,7 +314,7 @@ static enum err configure(struct journal *journal, struct why *why)
     if (err == ERR_OK)
         err = execute(journal,
                       "PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA wal_autocheckpoint = 0;"
-                      "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;",
+                      "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA cell_size_check = ON;",
                       why);
     sqlite3_wal_hook(journal->db, on_wal_commit, journal);
     return err;
@@ -363,6 +363,15 @@ static enum err read_meta(struct journal *journal, struct why *why)
     return ERR_OK;
 }
 
+/* What an earlier life left in the log may never have reached the disk: after a sync that failed Linux takes
+ * its pages for clean, and no later sync of the log says otherwise. Copied into the main file they are written
+ * again. A full disk loses nothing by waiting. */
+static enum err settle_log(struct journal *journal, struct why *why)
+{
+    bool ok = sqlite3_wal_checkpoint_v2(journal->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK;
+    return ok || is_full(journal->db) ? ERR_OK : failed(journal, why);
+}
+
 static enum err open_steps(struct journal *journal, struct why *why)
 {
     bool fresh = false;
@@ -383,6 +392,8 @@ static enum err open_steps(struct journal *journal, struct why *why)
         err = prepare_all(journal, why);
     if (err == ERR_OK)
         err = run(journal, use(journal, META_TERM), why);
+    if (err == ERR_OK)
+        err = settle_log(journal, why);
     return err == ERR_OK ? read_meta(journal, why) : err;
 }
 

@@ -627,6 +627,19 @@ static bool parse_job(const char *name, uint64_t *job)
     return errno == 0 && *end == 0;
 }
 
+bool spool_find_job(const char *state_dir, uint64_t *job)
+{
+    char path[SPOOL_PATH_MAX];
+    bool found = false;
+    snprintf(path, sizeof path, "%s/spool", state_dir);
+    DIR *folder = opendir(path);
+    for (struct dirent *entry; folder && !found && (entry = readdir(folder)) != NULL;)
+        found = parse_job(entry->d_name, job);
+    if (folder)
+        closedir(folder);
+    return found;
+}
+
 enum err spool_sweep(struct spool *spool, bool (*keep)(void *context, uint64_t job), void *context,
                      struct why *why)
 {

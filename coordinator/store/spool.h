@@ -84,6 +84,9 @@ MUST_USE enum err spool_remove(struct spool *spool, uint64_t job, struct why *wh
 MUST_USE enum err spool_discard(struct spool *spool, uint64_t job,
                                 struct why *why); /* the same, quickly: its room is freed later (aside.h) */
 
+/* Is there a folder of any job? */
+bool spool_find_job(const char *state_dir, uint64_t *job);
+
 /* Remove the folders of jobs that keep(context, job) does not know. */
 MUST_USE enum err spool_sweep(struct spool *spool, bool (*keep)(void *context, uint64_t job), void *context,
                               struct why *why);

@@ -4,7 +4,9 @@
 #include "ensure.h"
 #include "file.h"
 #include "journal.h"
+#include "lock.h"
 #include "log.h"
+#include "relief.h"
 #include "spool.h"
 
 #include <errno.h>
@@ -15,15 +17,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/file.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { NONCE_BYTES = 32, RANGES_MAX = 1024, RETRY_MS_MIN = 50, RETRY_MS_MAX = 1000 };
-
-struct op_list {
-    struct store_op *first, **end;
+enum {
+    NONCE_BYTES = 32,
+    RANGES_MAX = 1024,
+    RETRY_MS_MIN = 50,
+    RETRY_MS_MAX = 1000,
+    BALLAST_BYTES = 1 << 20,
+    BALLAST_LEAST = 64 << 20
 };
 
 struct range {
@@ -76,37 +81,6 @@ void store_op_free(struct store_op **op)
     free(old->refusal);
     free(old);
     *op = NULL;
-}
-
-static void list_init(struct op_list *list)
-{
-    list->first = NULL;
-    list->end = &list->first;
-}
-
-static void list_push(struct op_list *list, struct store_op *op)
-{
-    op->next = NULL;
-    *list->end = op;
-    list->end = &op->next;
-}
-
-static struct store_op *list_pop(struct op_list *list)
-{
-    struct store_op *op = list->first;
-    if (op && !(list->first = op->next))
-        list->end = &list->first;
-    return op;
-}
-
-/* Move all of from behind what is in to. */
-static void list_append(struct op_list *to, struct op_list *from)
-{
-    if (!from->first)
-        return;
-    *to->end = from->first;
-    to->end = from->end;
-    list_init(from);
 }
 
 static void list_clear(struct op_list *list)
@@ -354,8 +328,73 @@ static bool wait_for_room(struct store *store, int ms, const struct why *why)
     return goes_on;
 }
 
+/* ---- a full disk ---- */
+
+/* A little room that is ours when there is none else, to note down what makes more. Missing, it is only
+ * missed then. */
+static void make_ballast(const struct store *store)
+{
+    char path[SPOOL_PATH_MAX];
+    uint64_t room = 0;
+    if (file_free_bytes(store->state_dir, &room, NULL) || room < BALLAST_LEAST)
+        return;
+    snprintf(path, sizeof path, "%s/ballast", store->state_dir);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return;
+    if (fallocate(fd, 0, 0, BALLAST_BYTES) != 0)
+        unlink(path);
+    close(fd);
+}
+
+static bool throw_ballast(const struct store *store)
+{
+    char path[SPOOL_PATH_MAX];
+    snprintf(path, sizeof path, "%s/ballast", store->state_dir);
+    return unlink(path) == 0;
+}
+
+/* Jobs that are refused had their room taken in the try that failed. */
+static void free_refused(struct store *store, const struct op_list *refused)
+{
+    struct why why;
+    for (const struct store_op *op = refused->first; op; op = op->next)
+        if (op->type == STORE_JOB_ADD && spool_remove(store->spool, op->job, &why) != ERR_OK)
+            log_warn("SPOOL-LEFT", "%s; it goes at the next start", why.text);
+}
+
+static void report(struct store *store, struct op_list *list)
+{
+    pthread_mutex_lock(&store->mutex);
+    list_append(&store->reported, list);
+    update_signal(store);
+    pthread_mutex_unlock(&store->mutex);
+}
+
+/* What need not wait: see relief.h. Any failure but a full disk is returned. */
+static enum err relieve(struct store *store, struct op_list *group, struct why *why)
+{
+    struct relief relief;
+    enum err err = ERR_OK;
+    pthread_mutex_lock(&store->mutex);
+    list_append(group, &store->posted);
+    pthread_mutex_unlock(&store->mutex);
+    relief_take(group, &relief, why);
+    free_refused(store, &relief.refused);
+    report(store, &relief.refused);
+    if (!relief.first.first)
+        return ERR_OK;
+    err = write_group(store, &relief.first, why);
+    if (err == ERR_FULL && throw_ballast(store))
+        err = write_group(store, &relief.first, why);
+    if (err == ERR_OK)
+        report(store, &relief.first);
+    list_append(group, &relief.first);
+    return err == ERR_FULL ? ERR_OK : err;
+}
+
 /* ERR_FULL only when it is time to stop. */
-static enum err write_until_room(struct store *store, const struct op_list *group, struct why *why)
+static enum err write_until_room(struct store *store, struct op_list *group, struct why *why)
 {
     int wait_ms = RETRY_MS_MIN;
     bool goes_on = true;
@@ -363,13 +402,22 @@ static enum err write_until_room(struct store *store, const struct op_list *grou
         enum err err = write_group(store, group, why);
         if (err != ERR_FULL || !goes_on)
             return err;
-        goes_on = wait_for_room(store, wait_ms, why);
+        struct why full = *why;
+        err = relieve(store, group, why);
+        if (err != ERR_OK)
+            return err;
+        if (!group->first)
+            return ERR_OK;
+        goes_on = wait_for_room(store, wait_ms, &full);
         wait_ms = wait_ms * 2 < RETRY_MS_MAX ? wait_ms * 2 : RETRY_MS_MAX;
     }
 }
 
 static void report_group(struct store *store, struct op_list *group)
 {
+    bool was_full = store->full; /* written by this thread only */
+    if (was_full)
+        make_ballast(store);
     pthread_mutex_lock(&store->mutex);
     store->full = false;
     list_append(&store->reported, group);
@@ -417,36 +465,6 @@ static void *thread_main(void *argument)
 
 /* ---- opening ---- */
 
-static enum err lock_held(const char *path, int fd, struct why *why)
-{
-    char holder[300] = "";
-    ssize_t got = pread(fd, holder, sizeof holder - 1, 0);
-    holder[got > 0 ? got : 0] = 0;
-    holder[strcspn(holder, "\n")] = 0;
-    return why_set(why, ERR_REFUSED,
-                   "%s: another coordinator uses this state directory (%s); stop it, or set MOTLEY_STATE_DIR "
-                   "to another folder",
-                   path, *holder ? holder : "it has not said who it is");
-}
-
-static enum err take_lock(struct store *store, struct why *why)
-{
-    char path[SPOOL_PATH_MAX], host[256] = "", text[320];
-    snprintf(path, sizeof path, "%s/lock", store->state_dir);
-    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (store->lock_fd < 0)
-        return why_set_errno(why, ERR_FILE, "%s: cannot be opened", path);
-    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0)
-        return errno == EWOULDBLOCK ? lock_held(path, store->lock_fd, why)
-                                    : why_set_errno(why, ERR_FILE, "%s: cannot be locked", path);
-    if (gethostname(host, sizeof host - 1) != 0)
-        snprintf(host, sizeof host, "?");
-    int length = snprintf(text, sizeof text, "host %s, pid %ld\n", host, (long)getpid());
-    if (ftruncate(store->lock_fd, 0) != 0)
-        return why_set_errno(why, ERR_FILE, "%s: cannot be written", path);
-    return file_pwrite(store->lock_fd, text, (size_t)length, 0, path, why);
-}
-
 static enum err write_nonce(struct store *store, struct why *why)
 {
     char path[SPOOL_PATH_MAX];
@@ -467,14 +485,29 @@ static bool keeps_job(void *context, uint64_t job)
     return journal_find_job(store->journal, job, &there, &why) != ERR_OK || there;
 }
 
+/* A new journal would take the answers of all jobs for what a crash left, and remove them. */
+static enum err check_journal(const struct store *store, const char *path, struct why *why)
+{
+    struct stat status;
+    uint64_t job;
+    if ((stat(path, &status) == 0 && status.st_size > 0) || !spool_find_job(store->state_dir, &job))
+        return ERR_OK;
+    return why_set(why, ERR_FORMAT,
+                   "%s: is missing or empty, but spool/%" PRIu64
+                   " holds answers; restore it from a backup, or move the folder spool away to begin anew",
+                   path, job);
+}
+
 static enum err open_files(struct store *store, const struct store_recovery *recovery, struct why *why)
 {
     char path[SPOOL_PATH_MAX];
-    enum err err = take_lock(store, why);
+    enum err err = lock_take(store->state_dir, &store->lock_fd, why);
     if (err != ERR_OK)
         return err;
     snprintf(path, sizeof path, "%s/journal.sqlite3", store->state_dir);
-    err = journal_open(path, &store->journal, why);
+    err = check_journal(store, path, why);
+    if (err == ERR_OK)
+        err = journal_open(path, &store->journal, why);
     if (err == ERR_OK && recovery)
         err = journal_recover(store->journal, recovery, why);
     if (err == ERR_OK)
@@ -502,6 +535,7 @@ static enum err start(struct store *store, const struct store_recovery *recovery
     if (err != ERR_OK)
         return err;
     store->next_job = journal_next_job(store->journal);
+    make_ballast(store);
     store->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (store->event_fd < 0)
         return why_set_errno(why, ERR_SYSTEM, "the store cannot make an eventfd");
@@ -557,8 +591,7 @@ void store_free(struct store **store)
     journal_close(&old->journal);
     if (old->event_fd >= 0)
         close(old->event_fd);
-    if (old->lock_fd >= 0)
-        close(old->lock_fd);
+    lock_give_back(&old->lock_fd);
     pthread_cond_destroy(&old->wake);
     pthread_mutex_destroy(&old->mutex);
     free(old);

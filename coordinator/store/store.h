@@ -10,9 +10,10 @@
  * A failing fsync or commit is STORE_BROKEN: nothing after it is reported, and the coordinator stops
  * acknowledging and exits (an fsync that failed once says nothing true when retried). A full disk is not
  * that: the group's operations are kept and tried again, soon at first and then every second; STORE_FULL and
- * STORE_RESUMED tell the loop, which pauses work and says so. EFBIG (a limit on the size of files,
- * RLIMIT_FSIZE) counts as full: raised from outside (prlimit), work goes on. But an fsync that says ENOSPC is
- * STORE_BROKEN.
+ * STORE_RESUMED tell the loop, which pauses work and says so. What need not wait does not (relief.h): new
+ * jobs and models are refused with ERR_FULL, jobs that are dropped or cancelled are so at once. EFBIG (a
+ * limit on the size of files, RLIMIT_FSIZE) counts as full: raised from outside (prlimit), work goes on. But
+ * an fsync that says ENOSPC is STORE_BROKEN.
  *
  * State directory:
  *     lock                       host and pid; held by flock while a coordinator lives
@@ -49,14 +50,14 @@ enum store_job_state {
  * FINISHING and the final states set finished_us unless it is set, so that it says when the last sample
  * settled. */
 enum store_op_type {
-    STORE_JOB_ADD,   /* job, uuid, spec, outputs, samples, at_us */
-    STORE_JOB_MARK,  /* job, state, reason, at_us */
-    STORE_RESULT,    /* job, first, count, rows of each output */
-    STORE_FAILURE,   /* job, first, count, reason, worker: these samples failed for good */
-    STORE_TALLY,     /* job, key, value: accounting of one device in one job, replaces the older value */
-    STORE_MODEL_ADD, /* name, version, spec: a registered model (replaces the same name and version) */
-    STORE_JOB_SPEC,  /* job, spec: in place of the older one */
-    STORE_JOB_DROP,  /* job: retention; its rows and spool are removed */
+    STORE_JOB_ADD,    /* job, uuid, spec, outputs, samples, at_us */
+    STORE_JOB_MARK,   /* job, state, reason, at_us */
+    STORE_RESULT,     /* job, first, count, rows of each output */
+    STORE_FAILURE,    /* job, first, count, reason, worker: these samples failed for good */
+    STORE_TALLY,      /* job, key, value: accounting of one device in one job, replaces the older value */
+    STORE_MODEL_ADD,  /* name, version, spec: a registered model (replaces the same name and version) */
+    STORE_JOB_SPEC,   /* job, spec: in place of the older one */
+    STORE_JOB_DROP,   /* job: retention; its rows and spool are removed */
     STORE_MODEL_DROP, /* name, version (NULL = all): no longer registered */
 };
 
@@ -72,9 +73,9 @@ struct store_op {
     enum store_job_state state; /* JOB_MARK */
     int64_t at_us;              /* wall clock: JOB_ADD submitted, JOB_MARK */
     uint8_t uuid[16];           /* JOB_ADD */
-    char *text;                 /* JOB_MARK, FAILURE: reason; TALLY: key; MODEL_ADD, MODEL_DROP: name. malloc'ed */
-    char *text2;                /* FAILURE: worker; MODEL_ADD, MODEL_DROP: version. malloc'ed */
-    uint8_t *blob;              /* JOB_ADD, JOB_SPEC, MODEL_ADD: spec; TALLY: value. malloc'ed, opaque here */
+    char *text;    /* JOB_MARK, FAILURE: reason; TALLY: key; MODEL_ADD, MODEL_DROP: name. malloc'ed */
+    char *text2;   /* FAILURE: worker; MODEL_ADD, MODEL_DROP: version. malloc'ed */
+    uint8_t *blob; /* JOB_ADD, JOB_SPEC, MODEL_ADD: spec; TALLY: value. malloc'ed, opaque here */
     size_t blob_size;
     /* JOB_ADD: what each output's rows look like. RESULT: what this operation's rows look like: all dims
      * known where the job's have a -1; elsewhere dtype DTYPE_NONE means "as declared". */
@@ -94,7 +95,8 @@ enum store_event_type { STORE_DONE, STORE_FULL, STORE_RESUMED, STORE_BROKEN };
 
 /* An operation refused alone left no trace. Reasons: ERR_FORMAT (a row whose shape does not fit, a damaged
  * spool file), ERR_NOT_FOUND (no such job, a range outside it), ERR_REFUSED (the job's number is taken),
- * ERR_FULL (JOB_ADD: no room), ERR_LIMIT, ERR_FILE. */
+ * ERR_FULL (JOB_ADD, MODEL_ADD: no room), ERR_CANCELLED (RESULT: on a full disk, of a job that was
+ * cancelled), ERR_LIMIT, ERR_FILE. */
 struct store_event {
     enum store_event_type type;
     struct store_op *op; /* DONE: the operation, yours to free again */
@@ -149,8 +151,8 @@ void store_post(struct store *store, struct store_op **op); /* takes op */
 uint64_t store_backlog_bytes(const struct store *store);    /* rows posted, not yet received: back-pressure */
 int store_fd(const struct store *store); /* readable while store_receive has something; never read it */
 
-/* The next event, or false. DONE events come in the order of store_post. FULL and RESUMED tell a change since
- * they were last told; BROKEN comes once, after the last DONE. */
+/* The next event, or false. DONE events come in the order of store_post, but for what a full disk made wait.
+ * FULL and RESUMED tell a change since they were last told; BROKEN comes once, after the last DONE. */
 bool store_receive(struct store *store, struct store_event *event);
 
 #endif

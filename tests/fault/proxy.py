@@ -12,8 +12,8 @@ proxy does may be changed at any time and holds for connections that exist, too:
     weather.refuse             new connections are reset at once
     weather.hole               new connections are taken and nothing is ever answered
 
-With `tap` it also tells what passed, where no key hides it (on a local socket): tap(way, type, fields) is called
-for each message.
+With `tap` it also tells what passes, where no key hides it (on a local socket): tap(way, type, fields) is called
+for each message. If it says True, the connection is reset before that message arrives.
 
 freeze() makes the connections that exist half-open for ever: nothing closes, nothing arrives; new ones work.
 """
@@ -62,30 +62,33 @@ class Parser:
         self.parts = []
 
     def feed(self, data):
+        """True: the tap wants an end of it."""
         self.data += data
         while True:
             if self.skip:
                 if len(self.data) < self.skip:
-                    return
+                    return False
                 del self.data[: self.skip]
                 self.skip = 0
             head = 9 if self.data and self.data[0] & zmtp.LONG else 2
             if len(self.data) < head:
-                return
+                return False
             flags, length = self.data[0], int.from_bytes(self.data[1:head], "big")
             if len(self.data) < head + length:
-                return
-            self.take(flags, bytes(self.data[head : head + length]))
+                return False
+            part = bytes(self.data[head : head + length])
             del self.data[: head + length]
+            if self.take(flags, part):
+                return True
 
     def take(self, flags, part):
-        if flags & zmtp.COMMAND:
-            return
-        self.parts.append(part)
-        if flags & zmtp.MORE == 0:
-            (kind, fields), _ = zmtp.unpack(self.parts[0])
-            self.parts = []
-            self.tap(self.way, kind, fields)
+        if flags & zmtp.COMMAND == 0:
+            self.parts.append(part)
+        if flags & (zmtp.COMMAND | zmtp.MORE):
+            return False
+        (kind, fields), _ = zmtp.unpack(self.parts[0])
+        self.parts = []
+        return self.tap(self.way, kind, fields)
 
 
 class Connection:
@@ -140,8 +143,9 @@ class Connection:
         if wait > 0:
             self.over.wait(wait)
         self.passed += len(data)
-        if self.parsers:
-            self.parsers[way].feed(data)
+        if self.parsers and self.parsers[way].feed(data):
+            self.proxy.resets += 1
+            raise OSError("reset")
         if self.flip_at is not None and self.passed > self.flip_at:
             data, self.flip_at = self.flipped(data), None
             self.proxy.flips += 1

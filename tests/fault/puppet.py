@@ -21,6 +21,8 @@ def row(name, sample):
         return [float(sample), sample + 0.5, -float(sample)], [3]
     if name == "bag":
         return [float(sample)] * (sample % 4), [sample % 4]
+    if name == "nothing":
+        return [], [0]
     return [mix64(sample)], []
 
 

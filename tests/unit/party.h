@@ -40,6 +40,9 @@ struct party {
     struct wire_in in; /* the last message received */
     uint64_t request;
     uint8_t uuid[UUID_BYTES];
+    uint64_t life;                    /* a worker: what its HELLO says, as the next two */
+    struct message_attempt *attempts;
+    uint32_t attempts_count;
     char proof_path[PATH_MAX_BYTES];
 };
 
@@ -209,7 +212,10 @@ static inline const struct message *party_offer(struct party *worker, const char
                                             .devices = &device,
                                             .devices_count = 1,
                                             .slots = &slot,
-                                            .slots_count = 1 };
+                                            .slots_count = 1,
+                                            .attempts = worker->attempts,
+                                            .attempts_count = worker->attempts_count,
+                                            .life = worker->life };
     party_say(worker, &message, NULL, 0);
     return party_hear(worker);
 }

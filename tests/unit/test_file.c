@@ -158,6 +158,29 @@ static void test_begin_publish_discard(void **state)
     assert_int_equal(access(path, F_OK), 0);
 }
 
+/* A writer that lives holds its temporary locked; names that are not ours stay, too. */
+static void test_begin_removes_what_killed_writers_left(void **state)
+{
+    (void)state;
+    static const char *const stay[] = { "t.npy.tmp-12345678-0", "t.npy.tmp-12-", "t.npy.tmp-1-2x",
+                                        "t.npy.tmp-0012abcd-7", "other.tmp-123-4" };
+    char living[600], temporary[600];
+    int living_fd, fd;
+    const char *path = in_folder("t.npy");
+    assert_int_equal(file_begin(path, living, sizeof living, &living_fd, NULL), ERR_OK);
+    for (size_t i = 0; i < sizeof stay / sizeof stay[0]; i++)
+        close(open(in_folder(stay[i]), O_CREAT | O_WRONLY, 0600));
+    close(open(in_folder("t.npy.tmp-123-4"), O_CREAT | O_WRONLY, 0600));
+    assert_int_equal(file_begin(path, temporary, sizeof temporary, &fd, NULL), ERR_OK);
+    assert_int_equal(access(in_folder("t.npy.tmp-123-4"), F_OK), -1);
+    for (size_t i = 0; i < sizeof stay / sizeof stay[0]; i++)
+        assert_int_equal(access(in_folder(stay[i]), F_OK), 0);
+    assert_int_equal(access(living, F_OK), 0);
+    file_discard(&fd, temporary);
+    assert_int_equal(file_publish(&living_fd, living, path, NULL), ERR_OK);
+    assert_int_equal(access(path, F_OK), 0);
+}
+
 static void test_begin_refuses_early(void **state)
 {
     (void)state;
@@ -327,6 +350,7 @@ int main(void)
         cmocka_unit_test(test_pread_says_truncated),
         cmocka_unit_test(test_pwrite_and_full_disk),
         cmocka_unit_test(test_begin_publish_discard),
+        cmocka_unit_test(test_begin_removes_what_killed_writers_left),
         cmocka_unit_test(test_begin_refuses_early),
         cmocka_unit_test(test_failed_publish_leaves_nothing),
         cmocka_unit_test(test_make_dirs),

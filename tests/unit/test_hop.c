@@ -67,6 +67,28 @@ static void test_names_and_urls(void **state)
     assert_true(hop.todo[0] != 0);
 }
 
+/* A full queue of connections drops the next one, as a firewall would. */
+static void test_silence(void **state)
+{
+    (void)state;
+    enum { FILLERS = 4 };
+    char url[64];
+    struct hop hop;
+    int fd, fillers[FILLERS], listener = stand(false, url);
+    struct hop_place place = resolved(url);
+    assert_int_equal(listen(listener, 0), 0);
+    for (int i = 0; i < FILLERS; i++) {
+        fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        (void)!connect(fillers[i], (struct sockaddr *)&place.address, place.address_size);
+    }
+    hop_connect(&place, clock_monotonic_us() + SHORT_US, &fd, &hop);
+    assert_int_equal(hop.state, HOP_FAILED);
+    assert_non_null(strstr(hop.text, "no answer at all"));
+    for (int i = 0; i < FILLERS; i++)
+        close(fillers[i]);
+    close(listener);
+}
+
 /* Something listens, and says this (or nothing) after it was greeted. */
 static struct hop greeted_by(const void *bytes, size_t size, bool ends)
 {
@@ -131,9 +153,8 @@ static void test_zmtp_without_keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing_listens),
-        cmocka_unit_test(test_names_and_urls),
-        cmocka_unit_test(test_what_is_no_coordinator),
+        cmocka_unit_test(test_nothing_listens),   cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_names_and_urls),    cmocka_unit_test(test_what_is_no_coordinator),
         cmocka_unit_test(test_zmtp_without_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -125,6 +125,9 @@ static void short_memory_halves_down_to_the_smallest(void **state)
     assert_int_equal(slot_model_smallest(model), 16);
     struct policy_slot view = slot_policy(slot, model, 50);
     assert_true(view.sizes_count == 1 && view.sizes[0] == 16 && view.start_us == 50);
+    slot_model_fix(model, 64); /* another job says another thing of the same model, and a third one nothing */
+    slot_model_fix(model, 0);
+    assert_int_equal(model->batch_cap, 32);
     slot_free(&slot);
 }
 

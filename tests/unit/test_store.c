@@ -284,6 +284,29 @@ static void test_lock(void **state)
     store_free(&store);
 }
 
+/* ---- a journal that is gone ---- */
+
+/* A new one would take the answers for what a crash left, and remove them. */
+static void test_journal_gone(void **state)
+{
+    (void)state;
+    struct why why;
+    struct tensor_spec spec = fixture_spec("y", DTYPE_U64, NULL, 0);
+    struct store *store = fixture_open(NULL);
+    fixture_must(store, fixture_job_add(1, 6, &spec, 1));
+    store_free(&store);
+    assert_int_equal(truncate(fixture_path("journal.sqlite3"), 0), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(store_open(fixture_dir, NULL, &store, &why), ERR_FORMAT);
+        assert_non_null(strstr(why.text, "spool/1 holds answers"));
+        assert_true(fixture_exists(fixture_path("spool/1/y.npy")));
+        unlink(fixture_path("journal.sqlite3"));
+    }
+    assert_int_equal(rename(fixture_path("spool"), fixture_path("saved")), 0);
+    store = fixture_open(NULL);
+    store_free(&store);
+}
+
 /* ---- a full disk ---- */
 
 static struct store_op *varying_result(uint64_t first, const uint64_t *rows, int64_t length)
@@ -416,6 +439,74 @@ static void test_small_disk(void **state)
     expect_recovered("job 1 of 3: state 1, 1001-0-0, '', spec, 0101\ndone 1: 0+1\n");
 }
 
+static void fill_up(const char *path)
+{
+    static uint8_t block[1 << 20];
+    int hog = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    for (size_t size = sizeof block; size >= 512; size /= 2)
+        while (write(hog, block, size) > 0)
+            continue;
+    close(hog);
+}
+
+static void post_mark(struct store *store, uint64_t job, enum store_job_state state)
+{
+    struct store_op *op = fixture_op(STORE_JOB_MARK, job);
+    op->state = state;
+    op->at_us = 5;
+    store_post(store, &op);
+}
+
+/* Its result is refused, and then nothing waits for room any more, whichever is told first. */
+static void expect_cancelled(struct store *store)
+{
+    int resumed = 0;
+    for (int done = 0; done < 2 || !resumed;) {
+        struct store_event event = fixture_event(store);
+        resumed += event.type == STORE_RESUMED;
+        if (event.type != STORE_DONE)
+            continue;
+        assert_int_equal(event.err, done++ ? ERR_OK : ERR_CANCELLED);
+        store_op_free(&event.op);
+    }
+    assert_int_equal(resumed, 1);
+}
+
+/* Whoever makes room need not wait for it: jobs are cancelled and dropped while others' results wait; new
+ * ones are refused at once. */
+static void test_relief(void **state)
+{
+    (void)state;
+    static uint64_t rows[512 << 10]; /* more than ballast */
+    struct tensor_spec spec = fixture_spec("y", DTYPE_U64, open_row, 1);
+    if (!fixture_mount(fixture_dir, 96))
+        return;
+    struct store *store = fixture_open(NULL);
+    assert_true(fixture_exists(fixture_path("ballast")));
+    for (uint64_t job = 1; job <= 3; job++)
+        fixture_must(store, fixture_job_add(job, 3, &spec, 1));
+    post_mark(store, 2, STORE_JOB_DONE);
+    assert_int_equal(fixture_outcome(store, 0, NULL), ERR_OK);
+    fill_up(fixture_path("hog"));
+    struct store_op *op = varying_result(0, rows, 512 << 10), *more = fixture_job_add(4, 3, &spec, 1);
+    store_post(store, &op);
+    expect_type(store, STORE_FULL, "No space left");
+    store_post(store, &more);
+    assert_int_equal(fixture_outcome(store, 0, NULL), ERR_FULL);
+    assert_false(fixture_exists(fixture_path("spool/4")));
+    struct store_op *drop = fixture_op(STORE_JOB_DROP, 2);
+    store_post(store, &drop);
+    assert_int_equal(fixture_outcome(store, 0, NULL), ERR_OK);
+    assert_false(fixture_exists(fixture_path("ballast")));
+    assert_false(fixture_exists(fixture_path("spool/2")));
+    post_mark(store, 1, STORE_JOB_CANCELLED);
+    expect_cancelled(store);
+    assert_int_equal(unlink(fixture_path("hog")), 0);
+    store_free(&store);
+    expect_recovered(
+        "job 1 of 3: state 5, 1001-0-5, '', spec, 0101\njob 3 of 3: state 1, 1003-0-0, '', spec, 0303\n");
+}
+
 /* ---- a broken one ---- */
 
 static void broken_by(int code)
@@ -489,11 +580,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_drop, fixture_setup, heal_and_tear_down),
         cmocka_unit_test_setup_teardown(test_sweeps_orphans, fixture_setup, heal_and_tear_down),
         cmocka_unit_test_setup_teardown(test_lock, fixture_setup, heal_and_tear_down),
+        cmocka_unit_test_setup_teardown(test_journal_gone, fixture_setup, heal_and_tear_down),
         cmocka_unit_test_setup_teardown(test_full_disk, fixture_setup, heal_and_tear_down),
         cmocka_unit_test_setup_teardown(test_quota, fixture_setup, heal_and_tear_down),
         cmocka_unit_test_setup_teardown(test_file_too_big, fixture_setup, heal_and_tear_down),
         cmocka_unit_test_setup_teardown(test_full_journal, fixture_setup, heal_and_tear_down),
         cmocka_unit_test_setup_teardown(test_stop_while_full, fixture_setup, heal_and_tear_down),
+        cmocka_unit_test_setup_teardown(test_relief, fixture_setup, heal_and_tear_down),
         cmocka_unit_test_setup_teardown(test_small_disk, fixture_setup, heal_and_tear_down),
         cmocka_unit_test_setup_teardown(test_failed_sync, fixture_setup, heal_and_tear_down),
         cmocka_unit_test_setup_teardown(test_sync_finds_no_room, fixture_setup, heal_and_tear_down),
