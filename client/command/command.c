@@ -48,14 +48,15 @@ const struct command command_table[] = {
     { "simulate", "plan: a job on a fleet in virtual time", command_simulate },
     { "bench efficiency", "throughput through Motley against the runtime called directly",
       command_bench_efficiency },
+    { "bench dispatch", "chunks a second through a coordinator, against a bare echo", command_bench_dispatch },
     { "bench makespan", "a fleet's makespan against the lower bound", command_bench_makespan },
     { "help", "this list, or the help of a command", command_help_word },
     { NULL, NULL, NULL },
 };
 
 static const char *const planned[] = {
-    "job retry",          "bench dispatch", "bench latency", "bench single-stream",
-    "bench multi-stream", "bench server",   "bench offline", "bench compare",
+    "job retry",    "bench latency", "bench single-stream", "bench multi-stream",
+    "bench server", "bench offline", "bench compare",
 };
 
 /* How many of argv's words are the name's; 0 if they are not. */

@@ -63,6 +63,7 @@ int command_status(int argc, char **argv);
 int command_events(int argc, char **argv);
 int command_simulate(int argc, char **argv);
 int command_bench_efficiency(int argc, char **argv);
+int command_bench_dispatch(int argc, char **argv);
 int command_bench_makespan(int argc, char **argv);
 int command_help_word(int argc, char **argv);
 
