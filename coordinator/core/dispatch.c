@@ -27,13 +27,15 @@ static bool better_elsewhere(const struct asking *asking, const struct job *job)
     const struct member *mine = slot_member(asking->slot, job->pool);
     uint32_t better = 0, quota = asking->sched->queues.tenants[job->tenant].slots_quota;
     int seen = 0;
+    if (quota == 0 || !mine->fill.present)
+        return false;
     for (struct fill_slot *at = fill_first(fill); at && seen < QUOTA_LOOKS;
          at = fill_next(fill, at), seen++) {
         const struct slot_model *model = at->owner;
         bool free = model->slot->leases_count == 0 || state_holds(model->slot, job->tenant);
         better += free && model->state == SLOT_MODEL_READY && at->rate > mine->fill.rate;
     }
-    return quota > 0 && mine->fill.present && better >= quota;
+    return better >= quota;
 }
 
 /* A tenant with a quota holds its fastest slots; at its quota it may only fill up those that it holds. */
