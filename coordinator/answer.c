@@ -109,13 +109,10 @@ void answer_init(struct answer *answer, const struct message_result *result, con
                 *result->reason ? result->reason : "the worker gave no reason");
 }
 
-/* The store wants every dimension where the job left one open, and takes "as declared" (no dtype) elsewhere.
- */
+/* The store wants every dimension where the job left one open. */
 static void describe(const struct answer *answer, uint32_t output, struct tensor_spec *spec)
 {
     *spec = (struct tensor_spec){ .dtype = DTYPE_NONE };
-    if (!answer->result->shapes_count)
-        return;
     const struct message_shape *shape = &answer->result->shapes[output];
     spec->dtype = (enum dtype)shape->dtype;
     spec->dims_count = shape->dims_count;
@@ -123,19 +120,22 @@ static void describe(const struct answer *answer, uint32_t output, struct tensor
         memcpy(spec->dims, shape->dims, shape->dims_count * sizeof spec->dims[0]);
 }
 
-struct store_op *answer_op(const struct answer *answer, uint64_t first, uint64_t count)
+struct store_op *answer_op(const struct answer *answer, struct store *store, uint64_t first, uint64_t count)
 {
     uint64_t skip = first - answer->result->first;
     ENSURE(first >= answer->result->first && skip + count <= answer->result->count);
-    struct store_op *op = store_op_new(STORE_RESULT);
+    bool shaped = answer->result->shapes_count > 0;
+    struct store_op *op = store_result_new(store, answer->record->outputs_count, shaped);
     if (!op)
         return NULL;
     op->job = answer->record->number;
     op->first = first;
     op->count = (uint32_t)count;
+    op->worker = answer->worker->number;
     op->outputs_count = answer->record->outputs_count;
     for (uint32_t i = 0; i < op->outputs_count; i++) {
-        describe(answer, i, &op->outputs[i]);
+        if (shaped)
+            describe(answer, i, &op->outputs[i]);
         op->rows[i] = answer->rows[i] + skip * answer->row_bytes[i];
         op->rows_bytes[i] = count * answer->row_bytes[i];
     }

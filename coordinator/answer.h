@@ -37,6 +37,6 @@ void answer_init(struct answer *answer, const struct message_result *result, con
                  const struct worker *worker, struct parcel *parcel, uint32_t frames_first);
 
 /* A STORE_RESULT for samples [first, first + count) of the answer; NULL when out of memory. */
-struct store_op *answer_op(const struct answer *answer, uint64_t first, uint64_t count);
+struct store_op *answer_op(const struct answer *answer, struct store *store, uint64_t first, uint64_t count);
 
 #endif

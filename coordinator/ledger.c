@@ -120,11 +120,8 @@ enum err ledger_model_drop(struct coordinator *coordinator, const char *which,
 void ledger_result(struct coordinator *coordinator, const struct sched_action *action)
 {
     ENSURE(coordinator->answer && coordinator->answer->record->number == action->job);
-    struct store_op *op = answer_op(coordinator->answer, action->first, action->count);
-    /* Kept for the refusal that the store may find: by then the worker may be gone. */
-    if (!op || !(op->text2 = strdup(coordinator->answer->worker->name))) {
-        if (op)
-            store_op_free(&op);
+    struct store_op *op = answer_op(coordinator->answer, coordinator->store, action->first, action->count);
+    if (!op) {
         out_of_memory(coordinator, "a result");
         return;
     }
@@ -493,11 +490,14 @@ static void settle(struct coordinator *coordinator, const struct store_op *op, e
     coordinator_step(coordinator, &event);
 }
 
-/* Rows that the store cannot take are failed samples, and that too must be durable before it counts. */
+/* Rows that the store cannot take are failed samples, and that too must be durable before it counts. The
+ * worker may be gone by then; the roster remembers it. */
 static void result_stored(struct coordinator *coordinator, struct store_event *event)
 {
+    const struct worker *worker = roster_at(coordinator->roster, event->op->worker);
     if (event->err && event->err != ERR_CANCELLED) /* of a cancelled job nobody wants them */
-        post_failure(coordinator, event->op, event->why.text, event->op->text2, FAILURE_FOUND_BY_STORE);
+        post_failure(coordinator, event->op, event->why.text, worker ? worker->name : "",
+                     FAILURE_FOUND_BY_STORE);
     else
         settle(coordinator, event->op, SCHED_STORED);
 }

@@ -279,6 +279,7 @@ static void wait_for_events(struct loop *loop)
 static void turn(struct loop *loop)
 {
     struct coordinator *coordinator = &loop->coordinator;
+    store_gather(coordinator->store);
     bool all_heard = read_wire(coordinator);
     read_store(coordinator);
     read_clerk(coordinator);
@@ -291,6 +292,7 @@ static void turn(struct loop *loop)
         sweep(loop);
     fetches_pump(coordinator->fetches);
     coordinator_flush(coordinator);
+    store_flush(coordinator->store);
     choke(coordinator); /* what the store reported may have made room: do not sleep on it */
 }
 

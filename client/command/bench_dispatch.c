@@ -208,12 +208,13 @@ static enum err warm_up(struct show *show, struct why *why)
     struct stretch stretch;
     double slots = (double)show->crowd->workers * show->crowd->each.slots,
            batch = (double)show->crowd->each.batch_us / 1e6;
-    uint64_t chunks = batch > 0.0 ? (uint64_t)(slots * 5) : WARM_CHUNKS;
+    uint64_t chunks = batch > 0.0 ? (uint64_t)(slots * 5) : WARM_CHUNKS, from_us = clock_monotonic_us();
     enum err err = run_job(show, chunks, &stretch, why);
-    show->rate = batch > 0.0 ? slots / batch : stretch_rate(&stretch);
+    show->rate = (double)chunks * 1e6 / (double)(clock_monotonic_us() - from_us);
     if (err == ERR_OK && !(batch > 0.0))
         err = run_job(show, chunks_for(show->rate, show->plan->seconds / 4), &stretch, why);
-    show->rate = batch > 0.0 ? show->rate : stretch_rate(&stretch);
+    double rate = batch > 0.0 ? slots / batch : stretch_rate(&stretch);
+    show->rate = rate > show->rate ? rate : show->rate;
     return err;
 }
 

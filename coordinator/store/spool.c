@@ -17,7 +17,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { JOBS_MAX = SPOOL_FILES_MAX, APPEND_BYTES = 256 << 10 };
+enum {
+    JOBS_MAX = SPOOL_FILES_MAX,
+    APPEND_BYTES = 256 << 10,
+    RUN_BYTES = 64 << 10,
+    RUN_ROWS_MAX = 16 << 10 /* larger rows are written as they are */
+};
 
 struct output {
     int rows_fd, index_fd;      /* index_fd: varying rows only */
@@ -33,8 +38,18 @@ struct spooled_job {
     uint64_t used; /* serial of the last use */
 };
 
+/* Fixed rows of the k-th output that follow each other in its file and are not written yet: small results of
+ * one group mostly do, and a write costs far more than a copy. */
+struct run {
+    struct spooled_job *job; /* NULL = nothing gathered */
+    uint64_t offset;
+    size_t used;
+    uint8_t *bytes; /* RUN_BYTES; NULL = not yet */
+};
+
 struct spool {
     char state_dir[SPOOL_DIR_MAX + 1];
+    struct run runs[STORE_OUTPUTS_MAX];
     struct spooled_job *jobs[JOBS_MAX];
     uint32_t jobs_count, files_count;
     uint64_t serial;
@@ -125,10 +140,13 @@ static void close_fd(struct spool *spool, int *fd)
     spool->files_count--;
 }
 
+/* What is still gathered of it goes, too: whoever needs it flushes first. */
 static void close_job(struct spool *spool, uint32_t place)
 {
     struct spooled_job *job = spool->jobs[place];
     for (uint32_t k = 0; k < job->shape.outputs_count; k++) {
+        if (spool->runs[k].job == job)
+            spool->runs[k].job = NULL;
         close_fd(spool, &job->outputs[k].rows_fd);
         close_fd(spool, &job->outputs[k].index_fd);
     }
@@ -142,6 +160,8 @@ void spool_free(struct spool **spool)
         return;
     while ((*spool)->jobs_count > 0)
         close_job(*spool, 0);
+    for (uint32_t k = 0; k < STORE_OUTPUTS_MAX; k++)
+        free((*spool)->runs[k].bytes);
     free((*spool)->append);
     free(*spool);
     *spool = NULL;
@@ -289,6 +309,66 @@ static struct spooled_job *find_job(const struct spool *spool, uint64_t job)
 
 bool spool_knows(const struct spool *spool, uint64_t job) { return find_job(spool, job) != NULL; }
 
+/* EFBIG is a limit that can be raised while we wait; any other failure but a full disk means that nothing is
+ * sure. */
+static enum err put(int fd, const void *bytes, size_t size, uint64_t offset, const char *what,
+                    struct why *why)
+{
+    enum err err = size ? file_pwrite(fd, bytes, size, offset, what, why) : ERR_OK;
+    if (err == ERR_OK || err == ERR_FULL)
+        return err;
+    return errno == EFBIG ? ERR_FULL : ERR_SYSTEM;
+}
+
+static enum err run_flush(struct spool *spool, uint32_t k, struct why *why)
+{
+    struct run *run = &spool->runs[k];
+    char what[SPOOL_PATH_MAX];
+    if (!run->job)
+        return ERR_OK;
+    spool_output_path(spool->state_dir, &run->job->shape, k, ".npy", what);
+    enum err err = put(run->job->outputs[k].rows_fd, run->bytes, run->used, run->offset, what, why);
+    run->job = NULL;
+    return err;
+}
+
+static enum err runs_flush(struct spool *spool, struct why *why)
+{
+    enum err err = ERR_OK;
+    for (uint32_t k = 0; k < STORE_OUTPUTS_MAX && err == ERR_OK; k++)
+        err = run_flush(spool, k, why);
+    return err;
+}
+
+/* False: they do not follow the run, or there is no room. */
+static bool run_add(struct run *run, const struct spooled_job *job, uint64_t offset, const void *rows,
+                    size_t size)
+{
+    if (run->job != job || run->offset + run->used != offset || run->used + size > RUN_BYTES)
+        return false;
+    memcpy(run->bytes + run->used, rows, size);
+    run->used += size;
+    return true;
+}
+
+static enum err run_write(struct spool *spool, struct spooled_job *job, uint32_t k, uint64_t offset,
+                          const void *rows, size_t size, struct why *why)
+{
+    struct run *run = &spool->runs[k];
+    if (run_add(run, job, offset, rows, size))
+        return ERR_OK;
+    enum err err = run_flush(spool, k, why);
+    if (err == ERR_OK && !run->bytes && !(run->bytes = malloc(RUN_BYTES)))
+        err = why_set(why, ERR_MEMORY, "no memory for the spool");
+    if (err != ERR_OK)
+        return err;
+    run->job = job;
+    run->offset = offset;
+    run->used = 0;
+    ENSURE(run_add(run, job, offset, rows, size));
+    return ERR_OK;
+}
+
 static enum err sync_fd(int fd, const struct spool_shape *shape, uint32_t k, struct why *why)
 {
     if (fd < 0 || fdatasync(fd) == 0)
@@ -329,7 +409,9 @@ static enum err make_way(struct spool *spool, uint32_t files, struct why *why)
         for (uint32_t i = 1; i < spool->jobs_count; i++)
             if (spool->jobs[i]->used < spool->jobs[oldest]->used)
                 oldest = i;
-        enum err err = sync_job(spool->jobs[oldest], why);
+        enum err err = runs_flush(spool, why);
+        if (err == ERR_OK)
+            err = sync_job(spool->jobs[oldest], why);
         if (err != ERR_OK)
             return err;
         close_job(spool, oldest);
@@ -412,7 +494,7 @@ enum err spool_learn(struct spool *spool, const struct spool_shape *shape, struc
 /* Does a result's row fit what was declared? Where nothing is open, saying nothing (DTYPE_NONE) is enough. */
 static bool fits(const struct tensor_spec *declared, const struct tensor_spec *given)
 {
-    if (given->dtype == DTYPE_NONE)
+    if (!given || given->dtype == DTYPE_NONE)
         return !spool_varies(declared);
     if (given->dtype != declared->dtype || given->dims_count != declared->dims_count || spool_varies(given))
         return false;
@@ -422,22 +504,37 @@ static bool fits(const struct tensor_spec *declared, const struct tensor_spec *g
     return true;
 }
 
+static enum err refuse_shape(const struct tensor_spec *declared, const struct tensor_spec *given,
+                             struct why *why)
+{
+    static const struct tensor_spec unsaid;
+    char want[96], got[96];
+    tensor_print(declared, want, sizeof want);
+    tensor_print(given ? given : &unsaid, got, sizeof got);
+    return why_set(why, ERR_FORMAT, "output '%s': the model declares rows of %s, this result has %s",
+                   declared->name, want, got);
+}
+
+static enum err refuse_size(const struct tensor_spec *declared, const struct tensor_spec *given,
+                            const struct store_op *op, uint64_t row, uint64_t bytes, struct why *why)
+{
+    char text[96];
+    tensor_print(spool_varies(declared) ? given : declared, text, sizeof text);
+    return why_set(why, ERR_FORMAT,
+                   "output '%s': %" PRIu32 " rows of %s take %" PRIu64 " bytes, this result has %" PRIu64,
+                   declared->name, op->count, text, op->count * row, bytes);
+}
+
 static enum err check_rows(const struct spooled_job *job, const struct store_op *op, uint32_t k,
                            struct why *why)
 {
-    const struct tensor_spec *declared = &job->shape.outputs[k], *given = &op->outputs[k];
-    char want[96], got[96];
-    tensor_print(declared, want, sizeof want);
-    tensor_print(given, got, sizeof got);
+    const struct tensor_spec *declared = &job->shape.outputs[k],
+                             *given = op->outputs ? &op->outputs[k] : NULL;
     if (!fits(declared, given))
-        return why_set(why, ERR_FORMAT, "output '%s': the model declares rows of %s, this result has %s",
-                       declared->name, want, got);
+        return refuse_shape(declared, given, why);
     uint64_t row = spool_varies(declared) ? tensor_row_bytes(given) : job->outputs[k].row_bytes;
     if (row > UINT64_MAX / (op->count ? op->count : 1) || op->rows_bytes[k] != op->count * row)
-        return why_set(why, ERR_FORMAT,
-                       "output '%s': %" PRIu32 " rows of %s take %" PRIu64 " bytes, this result has %" PRIu64,
-                       declared->name, op->count, spool_varies(declared) ? got : want, op->count * row,
-                       op->rows_bytes[k]);
+        return refuse_size(declared, given, op, row, op->rows_bytes[k], why);
     return ERR_OK;
 }
 
@@ -457,17 +554,6 @@ static enum err check_result(const struct spooled_job *job, const struct store_o
             return err;
     }
     return ERR_OK;
-}
-
-/* EFBIG is a limit that can be raised while we wait; any other failure but a full disk means that nothing is
- * sure. */
-static enum err put(int fd, const void *bytes, size_t size, uint64_t offset, const char *what,
-                    struct why *why)
-{
-    enum err err = size ? file_pwrite(fd, bytes, size, offset, what, why) : ERR_OK;
-    if (err == ERR_OK || err == ERR_FULL)
-        return err;
-    return errno == EFBIG ? ERR_FULL : ERR_SYSTEM;
 }
 
 struct appender {
@@ -535,22 +621,34 @@ static enum err put_entries(struct output *output, const struct store_op *op, ui
     return err;
 }
 
-static enum err write_output(struct spool *spool, struct spooled_job *job, const struct store_op *op,
-                             uint32_t k, struct why *why)
+static enum err write_varying(struct spool *spool, struct spooled_job *job, const struct store_op *op,
+                              uint32_t k, struct why *why)
 {
     struct output *output = &job->outputs[k];
     char what[SPOOL_PATH_MAX];
-    bool varies = spool_varies(&job->shape.outputs[k]);
-    spool_output_path(spool->state_dir, &job->shape, k, varies ? ".rows" : ".npy", what);
-    if (!varies)
-        return put(output->rows_fd, op->rows[k], op->rows_bytes[k],
-                   output->start + op->first * output->row_bytes, what, why);
+    spool_output_path(spool->state_dir, &job->shape, k, ".rows", what);
     struct appender appender = { spool, output, what, 0 };
     uint64_t row_bytes = tensor_row_bytes(&op->outputs[k]), start = output->tail;
     enum err err = append_rows(&appender, op, k, row_bytes, why);
     if (err != ERR_OK)
         return err;
     return put_entries(output, op, start, op->outputs[k].dims_count * sizeof(int64_t) + row_bytes, what, why);
+}
+
+static enum err write_output(struct spool *spool, struct spooled_job *job, const struct store_op *op,
+                             uint32_t k, struct why *why)
+{
+    struct output *output = &job->outputs[k];
+    char what[SPOOL_PATH_MAX];
+    uint64_t offset = output->start + op->first * output->row_bytes;
+    if (output->index_fd >= 0)
+        return write_varying(spool, job, op, k, why);
+    if (op->rows_bytes[k] == 0)
+        return ERR_OK;
+    if (op->rows_bytes[k] <= RUN_ROWS_MAX)
+        return run_write(spool, job, k, offset, op->rows[k], op->rows_bytes[k], why);
+    spool_output_path(spool->state_dir, &job->shape, k, ".npy", what);
+    return put(output->rows_fd, op->rows[k], op->rows_bytes[k], offset, what, why);
 }
 
 enum err spool_write(struct spool *spool, const struct store_op *op, struct why *why)
@@ -569,12 +667,10 @@ enum err spool_write(struct spool *spool, const struct store_op *op, struct why 
 
 enum err spool_sync(struct spool *spool, struct why *why)
 {
-    for (uint32_t i = 0; i < spool->jobs_count; i++) {
-        enum err err = sync_job(spool->jobs[i], why);
-        if (err != ERR_OK)
-            return err;
-    }
-    return ERR_OK;
+    enum err err = runs_flush(spool, why);
+    for (uint32_t i = 0; i < spool->jobs_count && err == ERR_OK; i++)
+        err = sync_job(spool->jobs[i], why);
+    return err;
 }
 
 void spool_abort(struct spool *spool)

@@ -57,7 +57,7 @@ void spool_output_path(const char *state_dir, const struct spool_shape *shape, u
 struct spool;
 MUST_USE enum err spool_new(const char *state_dir, struct spool **spool,
                             struct why *why); /* makes <state>/spool */
-void spool_free(struct spool **spool);        /* does not sync */
+void spool_free(struct spool **spool);        /* does not sync; what is gathered goes */
 
 /* Make a job's files and take the room for all fixed rows, synced. Whatever stood there is removed first.
  * ERR_FULL if it does not fit, ERR_LIMIT for sizes that no file has, ERR_FORMAT for two outputs of one name
@@ -69,8 +69,8 @@ MUST_USE enum err spool_reserve(struct spool *spool, const struct spool_shape *s
 bool spool_knows(const struct spool *spool, uint64_t job);
 MUST_USE enum err spool_learn(struct spool *spool, const struct spool_shape *shape, struct why *why);
 
-/* Write the rows of a RESULT of a known job. ERR_FORMAT if a shape or a size does not fit. Not yet durable.
- */
+/* Write the rows of a RESULT of a known job. ERR_FORMAT if a shape or a size does not fit. Not yet durable, and
+ * small rows that follow each other are only gathered: they are in the file when spool_sync returns. */
 MUST_USE enum err spool_write(struct spool *spool, const struct store_op *op, struct why *why);
 
 /* Sync each file written since the last time, once. */

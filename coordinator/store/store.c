@@ -28,7 +28,8 @@ enum {
     RETRY_MS_MIN = 50,
     RETRY_MS_MAX = 1000,
     BALLAST_BYTES = 1 << 20,
-    BALLAST_LEAST = 64 << 20
+    BALLAST_LEAST = 64 << 20,
+    OUTPUTS_SMALL = 2
 };
 
 struct range {
@@ -39,7 +40,14 @@ struct store {
     char state_dir[SPOOL_DIR_MAX + 1];
     char nonce[2 * NONCE_BYTES + 1];
     int lock_fd, event_fd;
-    uint64_t next_job; /* the loop's */
+
+    /* The loop's. */
+    uint64_t next_job;
+    uint64_t backlog_bytes;
+    bool gathering;
+    struct op_list gathered; /* not yet in posted */
+    struct op_list received; /* taken out of reported */
+    struct store_op *spare;  /* results of at most OUTPUTS_SMALL outputs, to be used again */
 
     /* The thread's, between pthread_create and pthread_join. */
     struct journal *journal;
@@ -52,19 +60,55 @@ struct store {
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t wake;
     struct op_list posted, reported;
-    uint64_t backlog_bytes;
     bool stopping, signalled;
+    bool holding; /* received was not empty when it was last looked at */
     bool full, full_told, broken, broken_told;
     struct why why; /* of full, broken */
 };
 
 /* ---- operations ---- */
 
+/* An operation and, in the same piece of memory, its arrays. */
+static struct store_op *op_new(enum store_op_type type, uint32_t specs, uint32_t outputs)
+{
+    struct store_op *op = calloc(1, sizeof *op + outputs * (sizeof *op->rows + sizeof *op->rows_bytes) +
+                                        specs * sizeof *op->outputs);
+    if (!op)
+        return NULL;
+    op->type = type;
+    op->rows_bytes = (uint64_t *)(op + 1);
+    op->rows = (const void **)(op->rows_bytes + outputs);
+    op->outputs = specs > 0 ? (struct tensor_spec *)(void *)(op->rows + outputs) : NULL;
+    return op;
+}
+
 struct store_op *store_op_new(enum store_op_type type)
 {
-    struct store_op *op = calloc(1, sizeof *op);
+    uint32_t outputs = type == STORE_JOB_ADD || type == STORE_RESULT ? STORE_OUTPUTS_MAX : 0;
+    return op_new(type, outputs, outputs);
+}
+
+static struct store_op *take_spare(struct store *store)
+{
+    struct store_op *op = store->spare;
+    if (!op)
+        return NULL;
+    uint64_t *rows_bytes = op->rows_bytes;
+    const void **rows = op->rows;
+    store->spare = op->next;
+    *op = (struct store_op){ .type = STORE_RESULT, .rows = rows, .rows_bytes = rows_bytes };
+    return op;
+}
+
+struct store_op *store_result_new(struct store *store, uint32_t outputs_count, bool shaped)
+{
+    if (shaped || outputs_count > OUTPUTS_SMALL)
+        return op_new(STORE_RESULT, shaped ? outputs_count : 0, outputs_count);
+    struct store_op *op = take_spare(store);
+    if (!op)
+        op = op_new(STORE_RESULT, 0, OUTPUTS_SMALL);
     if (op)
-        op->type = type;
+        op->home = &store->spare;
     return op;
 }
 
@@ -79,7 +123,12 @@ void store_op_free(struct store_op **op)
     free(old->text2);
     free(old->blob);
     free(old->refusal);
-    free(old);
+    if (old->home) {
+        old->next = *old->home;
+        *old->home = old;
+    } else {
+        free(old);
+    }
     *op = NULL;
 }
 
@@ -91,8 +140,10 @@ static void list_clear(struct op_list *list)
 
 static uint64_t bytes_of(const struct store_op *op)
 {
-    uint64_t bytes = 0;
-    for (uint32_t k = 0; k < op->outputs_count && op->type == STORE_RESULT; k++)
+    if (op->type != STORE_RESULT)
+        return 0;
+    uint64_t bytes = sizeof *op + op->outputs_count * (sizeof op->rows[0] + sizeof op->rows_bytes[0]);
+    for (uint32_t k = 0; k < op->outputs_count; k++)
         bytes += op->rows_bytes[k];
     return bytes;
 }
@@ -171,7 +222,7 @@ static enum err apply_job_add(struct store *store, struct store_op *op, struct w
     enum err err = journal_find_job(store->journal, op->job, &there, why);
     if (err != ERR_OK || there)
         return there ? why_set(why, ERR_REFUSED, "job %" PRIu64 " is there already", op->job) : err;
-    memcpy(shape.outputs, op->outputs, sizeof shape.outputs);
+    memcpy(shape.outputs, op->outputs, op->outputs_count * sizeof shape.outputs[0]);
     err = spool_reserve(store->spool, &shape, why);
     if (err == ERR_FULL) /* it may never fit: it must not hold up the others */
         return refuse(op, err, why);
@@ -276,7 +327,7 @@ static enum err write_group(struct store *store, const struct op_list *group, st
 
 static bool has_news(const struct store *store)
 {
-    return store->reported.first || store->full != store->full_told || (store->broken && !store->broken_told);
+    return store->holding || store->reported.first || store->full != store->full_told || (store->broken && !store->broken_told);
 }
 
 /* The descriptor is readable exactly while there is news. Under the mutex. */
@@ -525,6 +576,8 @@ static void init_waiting(struct store *store)
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&store->wake, &attributes);
     pthread_condattr_destroy(&attributes);
+    list_init(&store->gathered);
+    list_init(&store->received);
     list_init(&store->posted);
     list_init(&store->reported);
 }
@@ -584,9 +637,15 @@ void store_free(struct store **store)
     struct store *old = *store;
     if (!old)
         return;
+    store_flush(old);
     stop_thread(old);
     list_clear(&old->posted);
     list_clear(&old->reported);
+    list_clear(&old->received);
+    for (struct store_op *op; (op = old->spare) != NULL;) {
+        old->spare = op->next;
+        free(op);
+    }
     spool_free(&old->spool);
     journal_close(&old->journal);
     if (old->event_fd >= 0)
@@ -610,28 +669,36 @@ const char *store_nonce(const struct store *store) { return store->nonce; }
 
 int store_fd(const struct store *store) { return store->event_fd; }
 
+static void post(struct store *store, struct op_list *list)
+{
+    pthread_mutex_lock(&store->mutex);
+    list_append(&store->posted, list);
+    pthread_cond_signal(&store->wake);
+    pthread_mutex_unlock(&store->mutex);
+}
+
 void store_post(struct store *store, struct store_op **op)
 {
     struct store_op *taken = *op;
     *op = NULL;
     if (taken->type == STORE_JOB_ADD && taken->job >= store->next_job)
         store->next_job = taken->job + 1;
-    pthread_mutex_lock(&store->mutex);
     store->backlog_bytes += bytes_of(taken);
-    list_push(&store->posted, taken);
-    pthread_cond_signal(&store->wake);
-    pthread_mutex_unlock(&store->mutex);
+    list_push(&store->gathered, taken);
+    if (!store->gathering)
+        post(store, &store->gathered);
 }
 
-uint64_t store_backlog_bytes(const struct store *store)
+void store_gather(struct store *store) { store->gathering = true; }
+
+void store_flush(struct store *store)
 {
-    /* The mutex is no part of what the caller sees as constant. */
-    struct store *unlocked = (struct store *)(uintptr_t)store;
-    pthread_mutex_lock(&unlocked->mutex);
-    uint64_t bytes = store->backlog_bytes;
-    pthread_mutex_unlock(&unlocked->mutex);
-    return bytes;
+    store->gathering = false;
+    if (store->gathered.first)
+        post(store, &store->gathered);
 }
+
+uint64_t store_backlog_bytes(const struct store *store) { return store->backlog_bytes; }
 
 static void describe_done(struct store_event *event, struct store_op *op)
 {
@@ -644,8 +711,8 @@ static void describe_done(struct store_event *event, struct store_op *op)
         (void)why_set(&event->why, op->err, "the operation was refused (%s)", err_name(op->err));
 }
 
-/* Under the mutex. */
-static bool next_event(struct store *store, struct store_event *event)
+/* Under the mutex: what is not a DONE. */
+static bool next_change(struct store *store, struct store_event *event)
 {
     if (store->full != store->full_told) {
         store->full_told = store->full;
@@ -654,13 +721,7 @@ static bool next_event(struct store *store, struct store_event *event)
             event->why = store->why;
         return true;
     }
-    struct store_op *op = list_pop(&store->reported);
-    if (op) {
-        store->backlog_bytes -= bytes_of(op);
-        describe_done(event, op);
-        return true;
-    }
-    if (!store->broken || store->broken_told)
+    if (store->received.first || store->reported.first || !store->broken || store->broken_told)
         return false;
     store->broken_told = true;
     event->type = STORE_BROKEN;
@@ -669,12 +730,30 @@ static bool next_event(struct store *store, struct store_event *event)
     return true;
 }
 
+/* Whole groups are taken over from the thread; the descriptor stays readable until the last of them is
+ * received. */
 bool store_receive(struct store *store, struct store_event *event)
 {
-    memset(event, 0, sizeof *event);
-    pthread_mutex_lock(&store->mutex);
-    bool received = next_event(store, event);
-    update_signal(store);
-    pthread_mutex_unlock(&store->mutex);
-    return received;
+    event->op = NULL;
+    event->err = ERR_OK;
+    event->why.text[0] = 0;
+    struct store_op *op = list_pop(&store->received);
+    if (!op || !store->received.first) {
+        pthread_mutex_lock(&store->mutex);
+        bool changed = !op && next_change(store, event);
+        if (!changed)
+            list_append(&store->received, &store->reported);
+        if (!changed && !op)
+            op = list_pop(&store->received);
+        store->holding = store->received.first != NULL;
+        update_signal(store);
+        pthread_mutex_unlock(&store->mutex);
+        if (changed)
+            return true;
+    }
+    if (!op)
+        return false;
+    store->backlog_bytes -= bytes_of(op);
+    describe_done(event, op);
+    return true;
 }

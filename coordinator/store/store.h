@@ -80,13 +80,15 @@ struct store_op {
     /* JOB_ADD: what each output's rows look like. RESULT: what this operation's rows look like: all dims
      * known where the job's have a -1; elsewhere dtype DTYPE_NONE means "as declared". */
     uint32_t outputs_count;
-    struct tensor_spec outputs[STORE_OUTPUTS_MAX];
-    const void *rows[STORE_OUTPUTS_MAX]; /* RESULT: rows[k] holds this operation's samples only */
-    uint64_t rows_bytes[STORE_OUTPUTS_MAX];
+    struct tensor_spec *outputs; /* RESULT: NULL = all as declared */
+    const void **rows;           /* RESULT: rows[k] holds this operation's samples only */
+    uint64_t *rows_bytes;
+    uint32_t worker; /* RESULT: the caller's, handed back */
     void (*release)(void *hint); /* RESULT: called once when the rows are no longer needed */
     void *hint;
 
-    struct store_op *next; /* these three are the store's own, from store_post to store_receive */
+    struct store_op **home; /* the store's own: where it goes when it is freed; NULL = to free() */
+    struct store_op *next;  /* so are these three, from store_post to store_receive */
     enum err err;
     struct why *refusal;
 };
@@ -144,11 +146,21 @@ uint64_t store_next_job(const struct store *store);      /* after the largest ev
 const uint8_t *store_mac_key(const struct store *store); /* MAC_KEY_BYTES, made once per state directory */
 const char *store_nonce(const struct store *store);      /* hex text */
 
-struct store_op *store_op_new(enum store_op_type type); /* NULL when out of memory */
+struct store_op *store_op_new(enum store_op_type type); /* room for all outputs. NULL when out of memory */
 void store_op_free(struct store_op **op);               /* release is called if it was not yet */
 
-void store_post(struct store *store, struct store_op **op); /* takes op */
-uint64_t store_backlog_bytes(const struct store *store);    /* rows posted, not yet received: back-pressure */
+/* A RESULT of so many outputs and no more, without outputs unless shaped. The small ones that were freed are
+ * used again, so that a steady stream of results allocates nothing. Not to be freed after the store. */
+struct store_op *store_result_new(struct store *store, uint32_t outputs_count, bool shaped);
+
+/* Takes op. Between store_gather and store_flush what is posted waits for the latter, so that the many results
+ * of one turn of the loop make one group, and wake the thread once. */
+void store_post(struct store *store, struct store_op **op);
+void store_gather(struct store *store);
+void store_flush(struct store *store);
+
+/* Of what was posted and not yet received, the operations themselves included: back-pressure. */
+uint64_t store_backlog_bytes(const struct store *store);
 int store_fd(const struct store *store); /* readable while store_receive has something; never read it */
 
 /* The next event, or false. DONE events come in the order of store_post, but for what a full disk made wait.

@@ -122,11 +122,14 @@ static void test_planted_among_stored(void **state)
     struct spool_shape shape = { .job = 1, .samples = SAMPLES, .outputs_count = 2 };
     shape.outputs[0] = fixture_spec("scores", DTYPE_F32, dims, 1);
     shape.outputs[1] = fixture_spec("label", DTYPE_I64, NULL, 0);
-    struct store_op op = { .type = STORE_RESULT, .job = 1, .count = SAMPLES, .outputs_count = 2 };
-    op.rows[0] = rows;
-    op.rows[1] = labels;
-    op.rows_bytes[0] = sizeof rows;
-    op.rows_bytes[1] = sizeof labels;
+    const void *outputs[] = { rows, labels };
+    uint64_t bytes[] = { sizeof rows, sizeof labels };
+    struct store_op op = { .type = STORE_RESULT,
+                           .job = 1,
+                           .count = SAMPLES,
+                           .outputs_count = 2,
+                           .rows = outputs,
+                           .rows_bytes = bytes };
     assert_int_equal(spool_new(fixture_dir, &spool, NULL), ERR_OK);
     write_rows(spool, &shape, &op);
     struct compare_fresh fresh = { .first = 10, .count = 30, .rows = { rows[10], &labels[10] } };
@@ -154,14 +157,20 @@ static void test_rows_that_vary(void **state)
     shape.outputs[0] = fixture_spec("y", DTYPE_F32, open, 1);
     for (int i = 0; i < WIDE; i++)
         rows[0][i] = rows[1][i] = (float)i;
-    struct store_op op = { .type = STORE_RESULT, .job = 2, .count = 2, .outputs_count = 1 };
-    op.outputs[0] = fixture_spec("y", DTYPE_F32, wide, 1);
-    op.rows[0] = rows;
-    op.rows_bytes[0] = sizeof rows;
+    struct tensor_spec spec = fixture_spec("y", DTYPE_F32, wide, 1);
+    const void *outputs[] = { rows };
+    uint64_t bytes[] = { sizeof rows };
+    struct store_op op = { .type = STORE_RESULT,
+                           .job = 2,
+                           .count = 2,
+                           .outputs_count = 1,
+                           .outputs = &spec,
+                           .rows = outputs,
+                           .rows_bytes = bytes };
     assert_int_equal(spool_new(fixture_dir, &spool, NULL), ERR_OK);
     write_rows(spool, &shape, &op);
     struct compare_fresh fresh = { .count = 2, .rows = { rows } };
-    fresh.specs[0] = op.outputs[0];
+    fresh.specs[0] = spec;
     assert_int_equal(compare(&shape, &fresh).differing, 0);
     rows[1][WIDE - 1] += 1000;
     struct comparison apart = compare(&shape, &fresh);

@@ -305,6 +305,7 @@ static struct spool_shape spool_two_outputs(void)
     op->rows[1] = second;
     op->rows_bytes[1] = sizeof second;
     write_op(spool, op);
+    assert_int_equal(spool_sync(spool, NULL), ERR_OK);
     spool_free(&spool);
     return shape;
 }
