@@ -378,10 +378,10 @@ static int perform(const struct plan *plan, const struct act *acts, size_t count
     }
     if (err == ERR_OK && plan->json) {
         yyjson_mut_obj_add_str(doc, yyjson_mut_doc_get_root(doc), "journal", journal);
-        yyjson_mut_obj_add_str(doc, yyjson_mut_doc_get_root(doc), "security", "none");
+        yyjson_mut_obj_add_str(doc, yyjson_mut_doc_get_root(doc), "security", STAGE_SECURITY);
         tool_print_mut(doc);
     } else if (err == ERR_OK) {
-        printf("journal     %s\nsecurity    %s\n", journal, "none");
+        printf("journal     %s\nsecurity    %s\n", journal, STAGE_SECURITY);
     }
     yyjson_mut_doc_free(doc);
     return err == ERR_OK ? MOTLEY_OK : tool_fail(err, &why);

@@ -49,14 +49,16 @@ const struct command command_table[] = {
     { "bench efficiency", "throughput through Motley against the runtime called directly",
       command_bench_efficiency },
     { "bench dispatch", "chunks a second through a coordinator, against a bare echo", command_bench_dispatch },
+    { "bench latency", "what a coordinator adds to an online request, against two bare hops",
+      command_bench_latency },
     { "bench makespan", "a fleet's makespan against the lower bound", command_bench_makespan },
     { "help", "this list, or the help of a command", command_help_word },
     { NULL, NULL, NULL },
 };
 
 static const char *const planned[] = {
-    "job retry",    "bench latency", "bench single-stream", "bench multi-stream",
-    "bench server", "bench offline", "bench compare",
+    "job retry",    "bench single-stream", "bench multi-stream", "bench server",
+    "bench offline", "bench compare",
 };
 
 /* How many of argv's words are the name's; 0 if they are not. */

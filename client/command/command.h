@@ -64,6 +64,7 @@ int command_events(int argc, char **argv);
 int command_simulate(int argc, char **argv);
 int command_bench_efficiency(int argc, char **argv);
 int command_bench_dispatch(int argc, char **argv);
+int command_bench_latency(int argc, char **argv);
 int command_bench_makespan(int argc, char **argv);
 int command_help_word(int argc, char **argv);
 

@@ -35,7 +35,7 @@ struct mimes {
     pthread_t thread;
     uint64_t due_us; /* of all that was looked at: the next result, or beat */
     atomic_bool stop;
-    atomic_uint welcome, lost;
+    atomic_uint greeted, welcome, lost;
     atomic_ullong leased, finished, acknowledged;
 };
 
@@ -107,7 +107,8 @@ static void greet(struct mimes *mimes, struct string *string)
         return;
     string->greeted = true;
     mime_hello(string->mime, &message);
-    say(mimes, string, &message, NULL, 0);
+    if (say(mimes, string, &message, NULL, 0))
+        atomic_fetch_add(&mimes->greeted, 1);
     if (mimes->plan.begins) {
         mime_begin(string->mime);
         atomic_fetch_add(&mimes->welcome, 1);
@@ -239,7 +240,8 @@ enum err mimes_start(const struct mimes_plan *plan, struct mimes **mimes, struct
 
 void mimes_look(const struct mimes *mimes, struct mimes_counts *counts)
 {
-    *counts = (struct mimes_counts){ .welcome = atomic_load(&mimes->welcome),
+    *counts = (struct mimes_counts){ .greeted = atomic_load(&mimes->greeted),
+                                     .welcome = atomic_load(&mimes->welcome),
                                        .lost = atomic_load(&mimes->lost),
                                        .leased = atomic_load(&mimes->leased),
                                        .finished = atomic_load(&mimes->finished),

@@ -17,7 +17,7 @@ struct mimes_plan {
 
 /* Sums over all of them. */
 struct mimes_counts {
-    uint32_t welcome, lost; /* lost: were, and are no longer connected, or were refused */
+    uint32_t greeted, welcome, lost; /* greeted: said HELLO; lost: were, and are no longer connected, or were refused */
     uint64_t leased, finished, acknowledged;
 };
 

@@ -10,6 +10,8 @@
 #include "motley.h"
 #include "process.h"
 
+#define STAGE_SECURITY "none" /* of what the benchmarks' connections are secured by */
+
 struct stage {
     char folder[PATH_MAX_BYTES]; /* ours; holds state/, the log, and what the benchmark puts there; "" = none */
     char short_dir[PATH_MAX_BYTES];
