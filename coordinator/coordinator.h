@@ -66,6 +66,7 @@ struct coordinator {
     struct events *events;
     struct fetches *fetches;
     struct credits *credits;
+    uint64_t unread_us; /* when unread.c looks again */
     struct held *held; /* handout.c's */
     struct online *online;
     struct retention *retention;

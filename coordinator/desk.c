@@ -11,6 +11,7 @@
 #include "retention.h"
 #include "selection.h"
 #include "submission.h"
+#include "unread.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -52,7 +53,7 @@ void desk_hello(struct coordinator *coordinator, struct wire_in *in)
 
 /* ---- jobs ---- */
 
-static void free_json(void *bytes, void *hint)
+static void free_bytes(void *bytes, void *hint)
 {
     (void)hint;
     free(bytes);
@@ -64,8 +65,15 @@ static void reply_json(struct coordinator *coordinator, wire_peer peer, uint64_t
 {
     struct message message = { .type = MESSAGE_REPLY };
     message.reply = (struct message_reply){ .request = request, .text = "" };
-    struct wire_frame frame = { json, size, free_json, NULL };
-    if (wire_send(coordinator->wire, peer, &message, &frame, 1))
+    struct wire_frame frame = { json, size, free_bytes, NULL };
+    struct why why;
+    enum err err = unread_check(coordinator, size, &why);
+    if (err) {
+        free(json);
+        coordinator_reply(coordinator, peer, request, err, why.text, 0);
+        return;
+    }
+    if (!coordinator_send_frames(coordinator, peer, &message, &frame, 1))
         log_debug("REPLY-LOST", "a client did not wait for its view");
 }
 
@@ -546,8 +554,8 @@ void desk_piece(struct coordinator *coordinator, struct clerk_event *event, cons
     }
     struct message message = { .type = MESSAGE_REPLY };
     message.reply = (struct message_reply){ .request = fetch->tag, .text = "", .number = event->total };
-    struct wire_frame frame = fetches_frame(coordinator->fetches, event->bytes, event->size);
+    struct wire_frame frame = { event->bytes, event->size, free_bytes, NULL };
     event->bytes = NULL;
-    if (wire_send(coordinator->wire, fetch->peer, &message, &frame, 1))
+    if (!coordinator_send_frames(coordinator, fetch->peer, &message, &frame, 1))
         log_debug("REPLY-LOST", "a client did not wait for its results");
 }

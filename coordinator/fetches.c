@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fetches.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,8 +8,7 @@ struct fetches {
     struct clerk *clerk;
     uint64_t bytes_max;
     uint64_t reading;           /* bytes asked of the clerk and not answered */
-    _Atomic uint64_t sending;   /* bytes given to ZeroMQ and not sent */
-    struct fetch *first, *last; /* not yet given to the clerk */
+    struct fetch *first, **last; /* not yet given to the clerk; where the next goes */
     struct fetch *posted;       /* given to it and not answered */
 };
 
@@ -20,6 +18,7 @@ struct fetches *fetches_new(struct clerk *clerk, uint64_t bytes_max)
     if (!fetches)
         return NULL;
     fetches->clerk = clerk;
+    fetches->last = &fetches->first;
     fetches->bytes_max = bytes_max;
     return fetches;
 }
@@ -32,12 +31,13 @@ void fetch_free(struct fetch **fetch)
     *fetch = NULL;
 }
 
-static struct fetch *pop(struct fetches *fetches)
+/* Take out the one behind *at. */
+static struct fetch *pop(struct fetches *fetches, struct fetch **at)
 {
-    struct fetch *fetch = fetches->first;
-    fetches->first = fetch->next;
-    if (!fetches->first)
-        fetches->last = NULL;
+    struct fetch *fetch = *at;
+    *at = fetch->next;
+    if (fetches->last == &fetch->next)
+        fetches->last = at;
     return fetch;
 }
 
@@ -46,7 +46,7 @@ void fetches_free(struct fetches **fetches)
     if (!*fetches)
         return;
     while ((*fetches)->first) {
-        struct fetch *fetch = pop(*fetches);
+        struct fetch *fetch = pop(*fetches, &(*fetches)->first);
         fetch_free(&fetch);
     }
     while ((*fetches)->posted) {
@@ -61,34 +61,43 @@ void fetches_free(struct fetches **fetches)
 void fetches_ask(struct fetches *fetches, struct fetch **fetch)
 {
     (*fetch)->next = NULL;
-    if (fetches->last)
-        fetches->last->next = *fetch;
-    else
-        fetches->first = *fetch;
-    fetches->last = *fetch;
+    *fetches->last = *fetch;
+    fetches->last = &(*fetch)->next;
     *fetch = NULL;
 }
 
 bool fetches_waiting(const struct fetches *fetches) { return fetches->first != NULL; }
 
-void fetches_pump(struct fetches *fetches)
+static bool post(struct fetches *fetches, struct fetch *fetch)
 {
-    while (fetches->first && fetches->reading + atomic_load(&fetches->sending) < fetches->bytes_max) {
-        struct clerk_command *command = clerk_command_new(CLERK_READ);
-        if (!command)
+    struct clerk_command *command = clerk_command_new(CLERK_READ);
+    if (!command)
+        return false;
+    command->tag = (uint64_t)(uintptr_t)fetch;
+    command->peer = fetch->peer;
+    snprintf(command->path, sizeof command->path, "%s", fetch->path);
+    command->offset = fetch->base + fetch->offset;
+    command->length = fetch->length;
+    command->file_bytes = fetch->file_bytes;
+    command->mtime_ns = fetch->mtime_ns;
+    fetches->reading += fetch->length;
+    clerk_post(fetches->clerk, &command);
+    return true;
+}
+
+void fetches_pump(struct fetches *fetches, uint64_t unread_bytes, fetches_room *room, void *context)
+{
+    for (struct fetch **at = &fetches->first; *at && fetches->reading + unread_bytes < fetches->bytes_max;) {
+        struct fetch *fetch = *at;
+        if (!room(context, fetch)) {
+            at = &fetch->next;
+            continue;
+        }
+        if (!post(fetches, fetch))
             return;
-        struct fetch *fetch = pop(fetches);
-        command->tag = (uint64_t)(uintptr_t)fetch;
-        command->peer = fetch->peer;
-        snprintf(command->path, sizeof command->path, "%s", fetch->path);
-        command->offset = fetch->base + fetch->offset;
-        command->length = fetch->length;
-        command->file_bytes = fetch->file_bytes;
-        command->mtime_ns = fetch->mtime_ns;
-        fetches->reading += fetch->length;
+        (void)pop(fetches, at);
         fetch->next = fetches->posted;
         fetches->posted = fetch;
-        clerk_post(fetches->clerk, &command);
     }
 }
 
@@ -101,34 +110,4 @@ struct fetch *fetches_answered(struct fetches *fetches, const struct clerk_event
     *at = fetch->next;
     fetches->reading -= fetch->length;
     return fetch;
-}
-
-/* The frame's size is kept before its bytes: the release callback is told neither. */
-struct load {
-    struct fetches *fetches;
-    size_t size;
-};
-
-static void sent(void *bytes, void *hint)
-{
-    struct load *load = hint;
-    atomic_fetch_sub(&load->fetches->sending, load->size);
-    free(load);
-    free(bytes);
-}
-
-static void sent_uncounted(void *bytes, void *hint)
-{
-    (void)hint;
-    free(bytes);
-}
-
-struct wire_frame fetches_frame(struct fetches *fetches, void *bytes, size_t size)
-{
-    struct load *load = malloc(sizeof *load);
-    if (!load)
-        return (struct wire_frame){ bytes, size, sent_uncounted, NULL };
-    *load = (struct load){ fetches, size };
-    atomic_fetch_add(&fetches->sending, size);
-    return (struct wire_frame){ bytes, size, sent, load };
 }

@@ -632,13 +632,13 @@ static enum err check_fetch(struct coordinator *coordinator, const struct worker
 }
 
 static void send_piece(struct coordinator *coordinator, wire_peer peer, uint64_t tag, const char *failure,
-                       uint64_t total, const struct wire_frame *frame)
+                       uint64_t total, struct wire_frame *frame)
 {
     struct message message = { .type = MESSAGE_PIECE };
     message.piece = (struct message_piece){
         .tag = tag, .ok = !failure, .reason = failure ? failure : "", .total = total
     };
-    if (wire_send(coordinator->wire, peer, &message, frame, frame ? 1 : 0))
+    if (!coordinator_send_frames(coordinator, peer, &message, frame, frame ? 1 : 0))
         log_debug("PIECE-LOST", "a worker did not wait for what it had asked");
 }
 
@@ -692,6 +692,12 @@ void floor_fetch(struct coordinator *coordinator, struct wire_in *in)
     fetches_ask(coordinator->fetches, &fetch);
 }
 
+static void free_bytes(void *bytes, void *hint)
+{
+    (void)hint;
+    free(bytes);
+}
+
 void floor_piece(struct coordinator *coordinator, struct clerk_event *event, const struct fetch *fetch)
 {
     struct peer *peer = peers_find(coordinator->peers, fetch->peer);
@@ -706,7 +712,7 @@ void floor_piece(struct coordinator *coordinator, struct clerk_event *event, con
         send_piece(coordinator, fetch->peer, fetch->tag, event->why.text, total, NULL);
         return;
     }
-    struct wire_frame frame = fetches_frame(coordinator->fetches, event->bytes, event->size);
+    struct wire_frame frame = { event->bytes, event->size, free_bytes, NULL };
     event->bytes = NULL;
     send_piece(coordinator, fetch->peer, fetch->tag, NULL, total, &frame);
 }

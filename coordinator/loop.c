@@ -16,6 +16,7 @@
 #include "recorder.h"
 #include "recovery.h"
 #include "retention.h"
+#include "unread.h"
 #include "verification.h"
 
 #include <stdio.h>
@@ -38,7 +39,6 @@ static const uint64_t STALL_US = 2000000; /* more than an idle turn takes */
 static const uint64_t SWEEP_US = 100000;
 static const uint64_t RELOAD = 1ull << 32; /* in the counter that loop_stop counts by ones in */
 static const uint64_t BACKLOG_BYTES = 64ull << 20;
-static const uint64_t FETCHING_BYTES = 48ull << 20;
 
 struct loop {
     struct coordinator coordinator;
@@ -156,6 +156,7 @@ static void read_store(struct coordinator *coordinator)
 static void on_piece(struct coordinator *coordinator, struct clerk_event *event)
 {
     struct fetch *fetch = fetches_answered(coordinator->fetches, event);
+    unread_answered(coordinator, fetch);
     if (fetch->for_client)
         desk_piece(coordinator, event, fetch);
     else
@@ -214,6 +215,7 @@ static void sweep(struct loop *loop)
     ledger_tallies(coordinator);
     publication_retry(coordinator);
     retention_turn(coordinator);
+    unread_turn(coordinator);
     access_turn(coordinator, loop->reload);
     loop->reload = false;
     recorder_breathe(coordinator->recorder, coordinator->now_us);
@@ -290,7 +292,7 @@ static void turn(struct loop *loop)
     guard(loop, all_heard);
     if (all_heard)
         sweep(loop);
-    fetches_pump(coordinator->fetches);
+    fetches_pump(coordinator->fetches, credits_bytes(coordinator->credits), unread_room, coordinator);
     coordinator_flush(coordinator);
     store_flush(coordinator->store);
     choke(coordinator); /* what the store reported may have made room: do not sleep on it */
@@ -353,11 +355,12 @@ static enum err make_tables(struct coordinator *coordinator, const struct loop_c
     coordinator->outbox = outbox_new();
     coordinator->events = events_new();
     coordinator->online = online_new();
+    coordinator->credits = credits_new();
     coordinator->retention = retention_new(&rule, config->inventory_us);
     coordinator->context = zmq_ctx_new();
     bool ok = coordinator->peers && coordinator->roster && coordinator->jobs && coordinator->registry &&
               coordinator->tenants && coordinator->classes && coordinator->outbox && coordinator->events &&
-              coordinator->online && coordinator->retention && coordinator->context;
+              coordinator->online && coordinator->retention && coordinator->credits && coordinator->context;
     return ok ? ERR_OK : why_set(why, ERR_MEMORY, "out of memory for the coordinator's tables");
 }
 
@@ -418,7 +421,7 @@ static enum err open_clerk(struct coordinator *coordinator, struct why *why)
     enum err err = clerk_new(coordinator->state_dir, &coordinator->clerk, why);
     if (err)
         return err;
-    coordinator->fetches = fetches_new(coordinator->clerk, FETCHING_BYTES);
+    coordinator->fetches = fetches_new(coordinator->clerk, ALL_UNREAD_BYTES);
     return coordinator->fetches ? ERR_OK
                                 : why_set(why, ERR_MEMORY, "out of memory for the coordinator's tables");
 }
@@ -529,6 +532,7 @@ static void close_all(struct coordinator *coordinator)
     classes_free(&coordinator->classes);
     outbox_free(&coordinator->outbox);
     events_free(&coordinator->events);
+    credits_free(&coordinator->credits);
 }
 
 void loop_free(struct loop **loop)

@@ -8,6 +8,7 @@
 #include "explain.h"
 #include "forecast.h"
 #include "recorder.h"
+#include "unread.h"
 #include "waiting.h"
 
 #include <inttypes.h>
@@ -240,7 +241,7 @@ static enum err check_room(const struct coordinator *coordinator, const struct w
     if (*coordinator->full)
         return why_set(why, ERR_FULL, "no work is done now: the disk of %.300s is full; make room",
                        coordinator->full);
-    return ERR_OK;
+    return unread_check(coordinator, ONLINE_BYTES_MAX, why);
 }
 
 /* ---- making ---- */
@@ -738,7 +739,7 @@ static void reply(struct coordinator *coordinator, struct request *request)
                                                   .worker = request->worker,
                                                   .device = request->device };
     coordinator->online->answered++;
-    if (wire_send(coordinator->wire, request->peer, &message, frames, count))
+    if (!coordinator_send_frames(coordinator, request->peer, &message, frames, count))
         log_debug("REPLY-LOST", "a client did not wait for its answer");
 }
 

@@ -330,8 +330,10 @@ void watch_cut(struct watch *watch, uint64_t peer)
 {
     watch_drain(watch);
     for (size_t fd = 0; watch->routed && fd < watch->connections_count; fd++)
-        if (watch->connections[fd].open && watch->connections[fd].peer == peer)
+        if (watch->connections[fd].open && watch->connections[fd].peer == peer) {
             cut(watch, &watch->connections[fd]);
+            watch->cut_count--; /* the caller knows */
+        }
 }
 
 size_t watch_open_count(const struct watch *watch) { return watch->open_count; }

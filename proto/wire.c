@@ -645,6 +645,12 @@ uint32_t wire_guard(struct wire *wire, bool all_heard)
     return cut;
 }
 
+void wire_cut(struct wire *wire, wire_peer peer)
+{
+    for (uint32_t i = 0; i < wire->ports_count; i++)
+        watch_cut(wire->ports[i].watch, peer);
+}
+
 size_t wire_connections(const struct wire *wire)
 {
     size_t count = 0;
