@@ -16,11 +16,13 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { COMPLAINTS_LOGGED = 5 };
 static const uint64_t SECOND_US = 1000000;
+static const uint64_t CALM_US = 50000; /* what nobody waits for waits so long for company */
 
 void coordinator_wake(struct coordinator *coordinator) { coordinator->now_us = clock_monotonic_us(); }
 
@@ -173,9 +175,35 @@ static void bury(struct coordinator *coordinator)
     coordinator->doomed = false;
 }
 
+static void send_said(void *context, uint32_t number, uint8_t **body, size_t size)
+{
+    struct coordinator *coordinator = context;
+    struct worker *worker = roster_at(coordinator->roster, number);
+    if (!worker || worker->state != ROSTER_UP || worker->doomed) {
+        free(*body);
+        *body = NULL;
+    } else if (wire_send_encoded(coordinator->wire, worker->peer, body, size)) {
+        worker->doomed = coordinator->doomed = true;
+    }
+}
+
+/* As coordinator_send_worker, but with the others of this turn, and before its leases. */
+static void say_worker(struct coordinator *coordinator, struct worker *worker, const struct message *message)
+{
+    uint8_t *body;
+    size_t size;
+    if (message_encode(message, &body, &size))
+        worker->doomed = coordinator->doomed = true; /* out of memory: it would wait for ever */
+    else
+        outbox_say(coordinator->outbox, worker->number, &body, size);
+}
+
 void coordinator_flush(struct coordinator *coordinator)
 {
-    outbox_flush(coordinator->outbox, send_gathered, coordinator);
+    const struct outbox_ways ways = { send_gathered, send_said, coordinator };
+    bool all = coordinator->now_us - coordinator->flushed_us >= CALM_US;
+    coordinator->flushed_us = all ? coordinator->now_us : coordinator->flushed_us;
+    outbox_flush(coordinator->outbox, all, &ways);
     if (coordinator->doomed)
         bury(coordinator);
 }
@@ -298,7 +326,7 @@ void coordinator_tell(struct coordinator *coordinator, struct worker *worker, st
     struct message message = { .type = MESSAGE_JOBS };
     message.jobs.jobs = &job;
     message.jobs.jobs_count = 1;
-    coordinator_send_worker(coordinator, worker, &message);
+    say_worker(coordinator, worker, &message);
 }
 
 void coordinator_forget(struct coordinator *coordinator, uint64_t job)
@@ -344,7 +372,7 @@ static void carry_load(struct coordinator *coordinator, const struct sched_actio
                                           .model_bytes = variant ? model_bytes(coordinator, variant) : 0 };
     if (online_is(action->job))
         online_loading(coordinator, action->job);
-    coordinator_send_worker(coordinator, worker, &message);
+    say_worker(coordinator, worker, &message);
 }
 
 static void carry_lease(struct coordinator *coordinator, const struct sched_action *action)
@@ -402,7 +430,7 @@ static void carry_unload(struct coordinator *coordinator, const struct sched_act
     struct message message = { .type = MESSAGE_UNLOAD };
     message.unload =
         (struct message_unload){ action->slot, registry_file(coordinator->registry, action->model)->blob };
-    coordinator_send_worker(coordinator, worker, &message);
+    say_worker(coordinator, worker, &message);
 }
 
 static void carry_prefetch(struct coordinator *coordinator, const struct sched_action *action)
@@ -417,7 +445,7 @@ static void carry_prefetch(struct coordinator *coordinator, const struct sched_a
     message.prefetch = (struct message_prefetch){
         .job = action->job, .model = variant, .model_bytes = variant ? model_bytes(coordinator, variant) : 0
     };
-    coordinator_send_worker(coordinator, worker, &message);
+    say_worker(coordinator, worker, &message);
 }
 
 static void carry_store(struct coordinator *coordinator, const struct sched_action *action)

@@ -73,6 +73,7 @@ struct coordinator {
 
     uint64_t next_job;
     uint64_t now_us, started_us; /* monotonic; now_us is that of the turn */
+    uint64_t flushed_us;         /* the outbox was emptied wholly */
     const struct answer *answer; /* the result that the scheduler is being told of; NULL = none */
     uint64_t comparing_bytes;    /* fresh rows that the clerk has, to be compared with stored ones */
     struct sched_actions actions;

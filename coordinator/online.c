@@ -791,7 +791,9 @@ static void end_all(struct coordinator *coordinator)
 void online_turn(struct coordinator *coordinator)
 {
     struct online *online = coordinator->online;
+    outbox_calm(coordinator->outbox, true); /* its answer is what is waited for */
     tell_settled(coordinator);
+    outbox_calm(coordinator->outbox, false);
     for (struct request *request = online->first; request; request = request->next) {
         if (online->look_for_refusals && !request->ended)
             look_for_refusal(coordinator, request);
@@ -802,7 +804,9 @@ void online_turn(struct coordinator *coordinator)
                                                                  .job = request->record->number });
     }
     online->look_for_refusals = false;
+    outbox_calm(coordinator->outbox, true);
     end_all(coordinator);
+    outbox_calm(coordinator->outbox, false);
 }
 
 uint64_t online_due_us(const struct online *online)

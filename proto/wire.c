@@ -498,6 +498,14 @@ enum err wire_send(struct wire *wire, wire_peer peer, const struct message *mess
     return send_all(wire, peer, &body, frames, frames_count);
 }
 
+enum err wire_send_encoded(struct wire *wire, wire_peer peer, uint8_t **body, size_t size)
+{
+    struct wire_frame frame = { .bytes = *body, .size = size, .release = release_body };
+    ENSURE(wire->routed && peer != 0);
+    *body = NULL;
+    return send_all(wire, peer, &frame, NULL, 0);
+}
+
 /* ---- receiving ---- */
 
 static bool read_peer(struct wire *wire, uint32_t port, wire_peer *peer, bool *more)

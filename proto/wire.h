@@ -87,6 +87,9 @@ struct wire_frame {
 MUST_USE enum err wire_send(struct wire *wire, wire_peer peer, const struct message *message,
                             const struct wire_frame *frames, uint32_t frames_count);
 
+/* A server: a message without frames, as message_encode made it; taken whatever happens. */
+MUST_USE enum err wire_send_encoded(struct wire *wire, wire_peer peer, uint8_t **body, size_t size);
+
 /* Receive one whole message without blocking. False: nothing there. True: in is filled; it is valid until the
  * next call with the same wire (frames not taken are closed then). Messages over MESSAGE_BYTES_MAX or
  * PAYLOAD_FRAMES_MAX are read to their end in bounded memory and come as refused. */
