@@ -253,8 +253,12 @@ static enum err measure_coordinator(const struct plan *plan, const struct crowd 
                                     char journal[128], struct why *why)
 {
     struct show show = { .plan = plan, .crowd = crowd };
-    enum err err = stage_start(plan->folder, &show.stage, why);
-    struct mimes_plan mimes = { .url = show.stage.url, .workers = crowd->workers, .each = crowd->each };
+    enum err err = stage_start(plan->folder, crowd->workers, &show.stage, why);
+    struct mimes_plan mimes = { .url = show.stage.url,
+                                .server_half = show.stage.coordinator_half,
+                                .keys = show.stage.workers,
+                                .workers = crowd->workers,
+                                .each = crowd->each };
     if (err == ERR_OK)
         err = mimes_start(&mimes, &show.mimes, why);
     if (err == ERR_OK)
@@ -288,6 +292,16 @@ static double echo_rate(const struct show *show, double seconds)
            (double)(clock_monotonic_us() - from_us);
 }
 
+static struct key *make_keys(uint32_t count)
+{
+    struct key *keys = calloc(count, sizeof *keys);
+    struct why why;
+    for (uint32_t i = 0; keys && i < count; i++)
+        if (key_make(&keys[i], &why) != ERR_OK)
+            keys[i] = keys[0]; /* any will do */
+    return keys;
+}
+
 static enum err measure_echo(const struct plan *plan, const struct crowd *crowd, struct figures *figures,
                              struct why *why)
 {
@@ -295,9 +309,15 @@ static enum err measure_echo(const struct plan *plan, const struct crowd *crowd,
     struct echo echo;
     double rates[ROUNDS_MAX];
     enum err err = echo_start(false, &echo, why);
-    struct mimes_plan mimes = {
-        .url = echo.url, .workers = crowd->workers, .each = crowd->each, .begins = true
-    };
+    struct key *keys = make_keys(crowd->workers);
+    if (err == ERR_OK && !keys)
+        err = why_set(why, ERR_MEMORY, "no memory for a benchmark");
+    struct mimes_plan mimes = { .url = echo.url,
+                                .server_half = echo.key.public_half,
+                                .keys = keys,
+                                .workers = crowd->workers,
+                                .each = crowd->each,
+                                .begins = true };
     if (err == ERR_OK)
         err = mimes_start(&mimes, &show.mimes, why);
     if (err == ERR_OK)
@@ -311,6 +331,7 @@ static enum err measure_echo(const struct plan *plan, const struct crowd *crowd,
     }
     mimes_stop(&show.mimes);
     echo_stop(&echo);
+    free(keys);
     if (err != ERR_OK)
         return err;
     qsort(rates, plan->rounds, sizeof rates[0], by_value);

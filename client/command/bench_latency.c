@@ -48,13 +48,14 @@ static enum err hear(struct asker *asker, struct wire_in *in, struct why *why)
     return in->message ? ERR_OK : why_set(why, ERR_FORMAT, "%.400s", in->why.text);
 }
 
-static enum err connect_to(struct asker *asker, const char *url, struct why *why)
+static enum err connect_to(struct asker *asker, const char *url, const struct wire_keys *keys,
+                           struct why *why)
 {
     uint64_t deadline_us = clock_monotonic_us() + READY_US;
     asker->context = zmq_ctx_new();
     if (!asker->context)
         return why_set(why, ERR_MEMORY, "no memory for a benchmark");
-    enum err err = wire_connect(asker->context, url, &asker->wire, why);
+    enum err err = wire_connect(asker->context, url, keys, &asker->wire, why);
     while (err == ERR_OK && !wire_is_connected(asker->wire)) {
         if (clock_monotonic_us() > deadline_us)
             err = why_set(why, ERR_TIMEOUT, "%s: no connection", url);
@@ -144,9 +145,20 @@ static enum err ask_for(struct side *side, bool checked, double seconds, struct 
 
 /* ---- both sides ---- */
 
-static enum err prepare(struct side *side, const char *url, bool echo, struct why *why)
+struct end {
+    const char *url;
+    const uint8_t *server_half;
+    const struct key *worker, *client;
+};
+
+static enum err prepare(struct side *side, const struct end *end, bool echo, struct why *why)
 {
-    const struct mimes_plan plan = { .url = url, .workers = 1, .each = { .slots = 1, .window = 2 } };
+    const struct wire_keys keys = { end->client, end->server_half, "client" };
+    const struct mimes_plan plan = { .url = end->url,
+                                     .server_half = end->server_half,
+                                     .keys = end->worker,
+                                     .workers = 1,
+                                     .each = { .slots = 1, .window = 2 } };
     uint64_t deadline_us = clock_monotonic_us() + READY_US;
     struct mimes_counts counts = { 0 };
     side->times.us = malloc(TIMES_MAX * sizeof *side->times.us);
@@ -159,7 +171,7 @@ static enum err prepare(struct side *side, const char *url, bool echo, struct wh
         clock_sleep_until_us(clock_monotonic_us() + 1000);
     }
     if (err == ERR_OK)
-        err = connect_to(&side->asker, url, why);
+        err = connect_to(&side->asker, end->url, &keys, why);
     return err == ERR_OK && !echo ? greet(&side->asker, why) : err;
 }
 
@@ -248,11 +260,14 @@ static int perform(const struct plan *plan)
     struct why why;
     enum err err = echo_start(true, &echo, &why);
     if (err == ERR_OK)
-        err = stage_start(plan->folder, &stage, &why);
+        err = stage_start(plan->folder, 1, &stage, &why);
     if (err == ERR_OK)
-        err = prepare(&bare, echo.url, true, &why);
+        err = prepare(&bare, &(struct end){ echo.url, echo.key.public_half, stage.workers, &stage.client },
+                      true, &why);
     if (err == ERR_OK)
-        err = prepare(&through, stage.url, false, &why);
+        err = prepare(&through,
+                      &(struct end){ stage.url, stage.coordinator_half, stage.workers, &stage.client }, false,
+                      &why);
     if (err == ERR_OK)
         err = measure(plan, &through, &bare, &why);
     stage_journal(&stage, journal, sizeof journal);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* echo - the reference of `bench dispatch` and `bench latency`: a process with a bare ROUTER that answers
- * with the same messages as a coordinator, encoded in advance, and does nothing else: no scheduler, no
- * journal, nothing is decoded.
+ * with the same messages as a coordinator, encoded in advance and over CURVE, and does nothing else: no
+ * scheduler, no journal, nothing is decoded.
  *
  *      RESULTS of n from a worker --> ACKS of n and LEASES of n to it        (dispatch)
  *      INFER from a client --> LEASES of 1 to the worker that said HELLO last,
@@ -11,6 +11,7 @@
 
 #include "address.h"
 #include "err.h"
+#include "key.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -18,6 +19,7 @@
 struct echo {
     pid_t pid; /* 0 = none */
     char url[ADDRESS_MAX];
+    struct key key; /* by which it is known; it lets every key in */
 };
 
 /* Start the process and learn where it listens, on tcp loopback. latency chooses the lower two lines above.

@@ -180,12 +180,13 @@ static void *thread_main(void *argument)
 static enum err tie(struct mimes *mimes, uint32_t number, struct why *why)
 {
     struct string *string = &mimes->strings[number];
+    const struct wire_keys keys = { &mimes->plan.keys[number], mimes->plan.server_half, "worker" };
     int fd;
     size_t size = sizeof fd;
     enum err err = mime_new(&mimes->plan.each, number, &string->mime);
     if (err != ERR_OK)
         return why_set(why, err, "no memory for a mime");
-    err = wire_connect(mimes->context, mimes->url, &string->wire, why);
+    err = wire_connect(mimes->context, mimes->url, &keys, &string->wire, why);
     if (err != ERR_OK)
         return err;
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = string };

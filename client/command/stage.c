@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "connection.h"
 #include "file.h"
+#include "keyring.h"
 #include "signature.h"
 #include "spill.h"
 #include "supervise.h"
@@ -24,6 +25,43 @@
 enum { START_US = 30000000, LOOK_US = 20000, ANSWER_US = 30000000, STOP_US = 10000000 };
 
 #define WORD(text) ((char *)(uintptr_t)(text)) /* argv is not written to */
+
+/* ---- keys ---- */
+
+static enum err allow(const char *state, const struct key *key, enum role role, const char *name,
+                      struct why *why)
+{
+    struct keyring_entry entry = { .role = role, .added_us = clock_wall_us() };
+    memcpy(entry.public_half, key->public_half, KEY_BYTES);
+    snprintf(entry.name, sizeof entry.name, "%s", name);
+    return keyring_add(state, &entry, why);
+}
+
+/* Before it starts, so that it reads its list once. */
+static enum err make_keys(struct stage *stage, uint32_t workers, struct why *why)
+{
+    char state[PATH_MAX_BYTES + 16];
+    snprintf(state, sizeof state, "%s/state", stage->folder);
+    stage->workers = calloc(workers, sizeof *stage->workers);
+    if (!stage->workers)
+        return why_set(why, ERR_MEMORY, "no memory for the keys of %u workers", workers);
+    enum err err = key_make(&stage->client, why);
+    if (err == ERR_OK)
+        err = allow(state, &stage->client, ROLE_CLIENT, "bench", why);
+    for (uint32_t i = 0; i < workers && err == ERR_OK; i++) {
+        err = key_make(&stage->workers[i], why);
+        if (err == ERR_OK)
+            err = allow(state, &stage->workers[i], ROLE_WORKER, "mime", why);
+    }
+    return err;
+}
+
+static enum err learn_key(struct stage *stage, struct why *why)
+{
+    char path[PATH_MAX_BYTES + 64];
+    snprintf(path, sizeof path, "%s/state/keys/coordinator.public", stage->folder);
+    return key_given(path, stage->coordinator_half, why);
+}
 
 /* ---- starting ---- */
 
@@ -120,7 +158,7 @@ static enum err ask_url(struct stage *stage, struct why *why)
                                    error.text[0] ? ": " : "", error.text);
 }
 
-enum err stage_start(const char *parent, struct stage *stage, struct why *why)
+enum err stage_start(const char *parent, uint32_t workers, struct stage *stage, struct why *why)
 {
     char absolute[PATH_MAX_BYTES];
     *stage = (struct stage){ 0 };
@@ -128,9 +166,13 @@ enum err stage_start(const char *parent, struct stage *stage, struct why *why)
     if (err == ERR_OK)
         err = make_folders(absolute, stage, why);
     if (err == ERR_OK)
+        err = make_keys(stage, workers, why);
+    if (err == ERR_OK)
         err = start_process(stage, why);
     if (err == ERR_OK)
         err = connect_to(stage, why);
+    if (err == ERR_OK)
+        err = learn_key(stage, why);
     return err == ERR_OK ? ask_url(stage, why) : err;
 }
 
@@ -162,6 +204,7 @@ void stage_stop(struct stage *stage)
         (void)!file_remove_tree(stage->folder, NULL);
     if (stage->short_dir[0])
         (void)!file_remove_tree(stage->short_dir, NULL);
+    free(stage->workers);
     *stage = (struct stage){ 0 };
 }
 

@@ -7,10 +7,11 @@
 
 #include "address.h"
 #include "bounds.h"
+#include "key.h"
 #include "motley.h"
 #include "process.h"
 
-#define STAGE_SECURITY "none" /* of what the benchmarks' connections are secured by */
+#define STAGE_SECURITY "CURVE" /* by which the benchmarks' connections are secured */
 
 struct stage {
     char folder[PATH_MAX_BYTES]; /* ours; holds state/, the log, and what the benchmark puts there; "" = none */
@@ -19,11 +20,13 @@ struct stage {
     char ipc[ADDRESS_MAX];
     struct process coordinator;
     motley *connection; /* through ipc */
+    uint8_t coordinator_half[KEY_BYTES];
+    struct key *workers, client; /* on its list of those who may connect */
 };
 
-/* Start it in a fresh folder below parent (NULL: $TMPDIR, else /var/tmp), and connect. stage_stop in any
- * case. */
-MUST_USE enum err stage_start(const char *parent, struct stage *stage, struct why *why);
+/* Start it in a fresh folder below parent (NULL: $TMPDIR, else /var/tmp), with keys for so many workers, and
+ * connect. stage_stop in any case. */
+MUST_USE enum err stage_start(const char *parent, uint32_t workers, struct stage *stage, struct why *why);
 void stage_stop(struct stage *stage); /* idempotent */
 
 /* ERR_SYSTEM with its last words if the coordinator has ended. */
