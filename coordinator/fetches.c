@@ -7,9 +7,9 @@
 struct fetches {
     struct clerk *clerk;
     uint64_t bytes_max;
-    uint64_t reading;           /* bytes asked of the clerk and not answered */
+    uint64_t reading;            /* bytes asked of the clerk and not answered */
     struct fetch *first, **last; /* not yet given to the clerk; where the next goes */
-    struct fetch *posted;       /* given to it and not answered */
+    struct fetch *posted;        /* given to it and not answered */
 };
 
 struct fetches *fetches_new(struct clerk *clerk, uint64_t bytes_max)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* fetches - pieces of files that peers have asked for: models and inputs for workers, outputs for clients.
- * The clerk reads them; however many are asked for, only so many bytes are read and not yet taken at once, of all
- * peers and of one. First come, first served, but for those whose peer has not taken what it got. One owner. */
+ * The clerk reads them; however many are asked for, only so many bytes are read and not yet taken at once, of
+ * all peers and of one. First come, first served, but for those whose peer has not taken what it got. One
+ * owner. */
 #ifndef FETCHES_H
 #define FETCHES_H
 
@@ -36,8 +37,8 @@ void fetches_free(struct fetches **fetches);
 /* Take fetch (malloc'ed). */
 void fetches_ask(struct fetches *fetches, struct fetch **fetch);
 
-/* Hand what there is room for to the clerk: unread_bytes is what all peers have not taken, room says for each fetch
- * whether its peer has, and takes that down. Call once a turn. */
+/* Hand what there is room for to the clerk: unread_bytes is what all peers have not taken, room says for each
+ * fetch whether its peer has, and takes that down. Call once a turn. */
 typedef bool fetches_room(void *context, const struct fetch *fetch);
 void fetches_pump(struct fetches *fetches, uint64_t unread_bytes, fetches_room *room, void *context);
 bool fetches_waiting(const struct fetches *fetches);

@@ -86,6 +86,8 @@ static void hear(struct coordinator *coordinator, struct wire_in *in)
     enum dialogue_state state = peer ? peer->state : DIALOGUE_NEW;
     if (state == DIALOGUE_WORKER)
         roster_heard(coordinator->roster, roster_at(coordinator->roster, peer->worker), coordinator->now_us);
+    if (peer && in->message && !unread_may_ask(coordinator, peer, in->message->type))
+        return;
     if (!in->message)
         coordinator_refuse_message(coordinator, in->peer, ERR_FORMAT, in->why.text);
     else if (!dialogue_allows(state, in->message->type) || !has_handler(in->message->type))

@@ -25,6 +25,8 @@
 
 #define COORDINATOR_VERSION "0.1.0"
 
+enum { FILES_LEAST = 64 }; /* a worker, a client, and what a job writes */
+
 struct settings {
     const char *state_dir, *log_level;
     struct option_list listen, tenants, roots_given;
@@ -86,15 +88,21 @@ static void ignore_signals(void)
 }
 
 /* A worker is a descriptor, and a thousand of them pass the usual soft limit. */
-static void raise_limits(void)
+static enum err raise_limits(struct why *why)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit))
-        return;
+        return ERR_OK;
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit))
         log_debug("LIMITS", "the limit of open files stays as it is");
     accept_guard();
+    if (limit.rlim_max >= FILES_LEAST)
+        return ERR_OK;
+    return why_set(why, ERR_SYSTEM,
+                   "only %llu files may be open at a time, and %d are needed: raise the limit (`ulimit -n`, "
+                   "LimitNOFILE= of the service)",
+                   (unsigned long long)limit.rlim_max, FILES_LEAST);
 }
 
 static enum err read_options(int argc, char **argv, struct settings *settings, struct why *why)
@@ -271,11 +279,13 @@ static enum err serve(const struct settings *settings, struct why *why)
                                         .keep_jobs = settings->keeping.jobs,
                                         .keep_bytes = settings->keeping.bytes };
     struct loop *loop;
-    raise_limits();
+    enum err err = raise_limits(why);
+    if (err)
+        return err;
     ignore_signals();
     if (settings->supervised)
         follow_parent();
-    enum err err = loop_new(&config, &loop, why);
+    err = loop_new(&config, &loop, why);
     if (err)
         return err;
     running = loop;

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -51,7 +52,7 @@ struct spool {
     char state_dir[SPOOL_DIR_MAX + 1];
     struct run runs[STORE_OUTPUTS_MAX];
     struct spooled_job *jobs[JOBS_MAX];
-    uint32_t jobs_count, files_count;
+    uint32_t jobs_count, files_count, files_max;
     uint64_t serial;
     uint8_t *append; /* APPEND_BYTES */
 };
@@ -107,6 +108,15 @@ void spool_output_path(const char *state_dir, const struct spool_shape *shape, u
 
 /* ---- life ---- */
 
+/* Where few files may be open, most of them are for connections, the journal and the answers. */
+static uint32_t most_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur / 8 >= SPOOL_FILES_MAX)
+        return SPOOL_FILES_MAX;
+    return limit.rlim_cur / 8 > 4 ? (uint32_t)(limit.rlim_cur / 8) : 4;
+}
+
 enum err spool_new(const char *state_dir, struct spool **spool, struct why *why)
 {
     char path[SPOOL_PATH_MAX];
@@ -120,6 +130,8 @@ enum err spool_new(const char *state_dir, struct spool **spool, struct why *why)
     if (err != ERR_OK)
         return err;
     struct spool *fresh = calloc(1, sizeof *fresh);
+    if (fresh)
+        fresh->files_max = most_files();
     if (fresh)
         fresh->append = malloc(APPEND_BYTES);
     if (!fresh || !fresh->append) {
@@ -404,7 +416,7 @@ static uint32_t files_of(const struct spool_shape *shape)
 static enum err make_way(struct spool *spool, uint32_t files, struct why *why)
 {
     while (spool->jobs_count == JOBS_MAX ||
-           (spool->jobs_count > 0 && spool->files_count + files > SPOOL_FILES_MAX)) {
+           (spool->jobs_count > 0 && spool->files_count + files > spool->files_max)) {
         uint32_t oldest = 0;
         for (uint32_t i = 1; i < spool->jobs_count; i++)
             if (spool->jobs[i]->used < spool->jobs[oldest]->used)

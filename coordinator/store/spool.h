@@ -26,7 +26,7 @@
 enum {
     SPOOL_DIR_MAX = 3500,                 /* length of a state directory's path */
     SPOOL_PATH_MAX = SPOOL_DIR_MAX + 596, /* of any path in it: 4096 */
-    SPOOL_FILES_MAX = 256,                /* files held open */
+    SPOOL_FILES_MAX = 256,                /* files held open; an eighth of the limit of open files if less */
     SPOOL_MARGIN_BYTES = 16 << 20,        /* left free by spool_reserve, for the journal */
     SPOOL_NAME_MAX = 224,
     SPOOL_ROWS_START = 8, /* bytes before the first record of a .rows file */

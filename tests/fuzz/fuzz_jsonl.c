@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Lines of requests for a model of two inputs: what is accepted has a row of each and a name for each line. */
+/* Lines of requests for a model of two inputs: what is accepted has a row of each and a name for each line.
+ */
 #include "fuzz.h"
 #include "jsonl.h"
 

@@ -50,7 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct why why = { "" };
     char name[80];
     if (!*dir) { /* one folder of the process, in memory where there is such a place */
-        snprintf(dir, sizeof dir, "%s/motley-fuzz-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+        snprintf(dir, sizeof dir, "%s/motley-fuzz-XXXXXX",
+                 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
         FUZZ_CHECK(mkdtemp(dir));
         snprintf(allowed, sizeof allowed, "%s/keys/allowed", dir);
         FUZZ_CHECK(file_make_dirs(allowed, 0700, NULL) == ERR_OK);

@@ -35,7 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t at = 0; at < size && argc < ARGUMENTS_MAX; at += strlen(bytes + at) + 1)
         if (strcmp(bytes + at, "--help") != 0 && strncmp(bytes + at, "-h", 2) != 0)
             argv[argc++] = bytes + at;
-    enum err err = options_parse(&usage, rows, argc, argv, o.words, WORDS_MAX, &o.words_count, &o.helped, &why);
+    enum err err =
+        options_parse(&usage, rows, argc, argv, o.words, WORDS_MAX, &o.words_count, &o.helped, &why);
     FUZZ_CHECK(err == ERR_OK || why.text[0]);
     FUZZ_CHECK(o.words_count <= WORDS_MAX && o.list.count <= OPTION_LIST_MAX && isfinite(o.number));
     free(bytes);

@@ -10,7 +10,8 @@ static void check_tensors(const struct tensor_spec *specs, uint32_t count)
     FUZZ_CHECK(count <= INPUTS_MAX);
     for (uint32_t i = 0; i < count; i++) {
         FUZZ_CHECK(specs[i].dtype > DTYPE_NONE && specs[i].dtype < DTYPE_COUNT);
-        FUZZ_CHECK(specs[i].dims_count <= TENSOR_DIMS_MAX && strnlen(specs[i].name, TENSOR_NAME_MAX) < TENSOR_NAME_MAX);
+        FUZZ_CHECK(specs[i].dims_count <= TENSOR_DIMS_MAX &&
+                   strnlen(specs[i].name, TENSOR_NAME_MAX) < TENSOR_NAME_MAX);
         for (uint32_t k = 0; k < specs[i].dims_count; k++)
             FUZZ_CHECK(specs[i].dims[k] >= -1);
     }

@@ -54,7 +54,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct why why = { "" };
     uint64_t sum = 0;
     if (!*dir) {
-        snprintf(dir, sizeof dir, "%s/motley-fuzz-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+        snprintf(dir, sizeof dir, "%s/motley-fuzz-XXXXXX",
+                 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
         FUZZ_CHECK(mkdtemp(dir));
     }
     uint8_t *file = malloc(size + START_BYTES);
