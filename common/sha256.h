@@ -17,7 +17,8 @@ void sha256_hex(const uint8_t digest[SHA256_BYTES], char hex[SHA256_HEX_MAX]);
 MUST_USE enum err sha256_parse(const char *hex,
                                uint8_t digest[SHA256_BYTES]); /* 64 hex digits, nothing else */
 
-/* Keyed BLAKE2b cut to MAC_BYTES, and its comparison in constant time. */
+/* SipHash-2-4 of 128 bits under the first half of key, made for short messages (Aumasson and Bernstein, 2012;
+ * docs/decisions/0008-siphash.md), and its comparison in constant time. */
 void mac_compute(const uint8_t key[MAC_KEY_BYTES], const void *bytes, size_t size, uint8_t mac[MAC_BYTES]);
 int mac_equal(const uint8_t a[MAC_BYTES], const uint8_t b[MAC_BYTES]);
 

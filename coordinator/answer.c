@@ -56,9 +56,9 @@ static bool row_bytes(const struct answer *answer, uint32_t output, uint64_t *by
     return *bytes > 0 || empty;
 }
 
-static void take_output(struct answer *answer, uint32_t output, zmq_msg_t *frame)
+static void take_output(struct answer *answer, uint32_t output, const uint8_t *rows, uint64_t size)
 {
-    uint64_t each, size = zmq_msg_size(frame), count = answer->result->count;
+    uint64_t each, count = answer->result->count;
     if (!row_bytes(answer, output, &each)) {
         answer->failure = SCHED_FAILED;
         why_set(&answer->reason, ERR_FORMAT, "the worker's answer does not say the shape of output %u",
@@ -71,22 +71,49 @@ static void take_output(struct answer *answer, uint32_t output, zmq_msg_t *frame
                 (unsigned long long)size, (unsigned long long)(each * count));
         return;
     }
-    answer->rows[output] = zmq_msg_data(frame);
+    answer->rows[output] = rows;
     answer->row_bytes[output] = each;
+}
+
+/* The rows in the body are cut by what each output takes; the last gets what is left, which must fit. */
+static void take_small_outputs(struct answer *answer)
+{
+    const struct message_result *result = answer->result;
+    uint32_t outputs = answer->record->outputs_count;
+    uint64_t at = 0, each;
+    if (outputs == 0 || (result->shapes_count && result->shapes_count != outputs)) {
+        answer->failure = SCHED_FAILED;
+        why_set(&answer->reason, ERR_FORMAT, "the worker's answer has %u outputs where %u were declared",
+                result->shapes_count, outputs);
+        return;
+    }
+    for (uint32_t i = 0; i < outputs && answer->failure == SCHED_OK; i++) {
+        uint64_t left = result->rows_size - at;
+        bool cut = i + 1 < outputs && row_bytes(answer, i, &each) && each <= left / result->count;
+        uint64_t size = cut ? each * result->count : left;
+        take_output(answer, i, result->rows + at, size);
+        at += size;
+    }
 }
 
 static void take_outputs(struct answer *answer, uint32_t frames_first)
 {
     const struct message_result *result = answer->result;
     uint32_t outputs = answer->record->outputs_count;
+    if (result->rows_size > 0) {
+        take_small_outputs(answer);
+        return;
+    }
     if (result->frames != outputs || (result->shapes_count && result->shapes_count != outputs)) {
         answer->failure = SCHED_FAILED;
         why_set(&answer->reason, ERR_FORMAT, "the worker's answer has %u outputs where %u were declared",
                 result->frames, outputs);
         return;
     }
-    for (uint32_t i = 0; i < outputs && answer->failure == SCHED_OK; i++)
-        take_output(answer, i, &answer->parcel->frames[frames_first + i]);
+    for (uint32_t i = 0; i < outputs && answer->failure == SCHED_OK; i++) {
+        zmq_msg_t *frame = &answer->parcel->frames[frames_first + i];
+        take_output(answer, i, zmq_msg_data(frame), zmq_msg_size(frame));
+    }
 }
 
 void answer_init(struct answer *answer, const struct message_result *result, const struct record *record,
@@ -125,9 +152,13 @@ struct store_op *answer_op(const struct answer *answer, struct store *store, uin
     uint64_t skip = first - answer->result->first;
     ENSURE(first >= answer->result->first && skip + count <= answer->result->count);
     bool shaped = answer->result->shapes_count > 0;
-    struct store_op *op = store_result_new(store, answer->record->outputs_count, shaped);
+    const uint8_t *small = answer->result->rows_size > 0 ? answer->result->rows : NULL;
+    struct store_op *op =
+        store_result_new(store, answer->record->outputs_count, shaped, small ? answer->result->rows_size : 0);
     if (!op)
         return NULL;
+    if (small)
+        memcpy(op->held, small, answer->result->rows_size);
     op->job = answer->record->number;
     op->first = first;
     op->count = (uint32_t)count;
@@ -136,11 +167,14 @@ struct store_op *answer_op(const struct answer *answer, struct store *store, uin
     for (uint32_t i = 0; i < op->outputs_count; i++) {
         if (shaped)
             describe(answer, i, &op->outputs[i]);
-        op->rows[i] = answer->rows[i] + skip * answer->row_bytes[i];
+        op->rows[i] =
+            (small ? op->held + (answer->rows[i] - small) : answer->rows[i]) + skip * answer->row_bytes[i];
         op->rows_bytes[i] = count * answer->row_bytes[i];
     }
-    parcel_hold(answer->parcel);
-    op->release = parcel_release;
-    op->hint = answer->parcel;
+    if (!small) {
+        parcel_hold(answer->parcel);
+        op->release = parcel_release;
+        op->hint = answer->parcel;
+    }
     return op;
 }

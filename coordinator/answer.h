@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* answer - one result of a worker as it arrived: whose it is, its rows, and whether they are what the job
  * asked for. The rows stay in the frames they came in; every store operation that points into them holds the
- * parcel. */
+ * parcel. Small ones came in the message's body, and are copied into the operation. */
 #ifndef ANSWER_H
 #define ANSWER_H
 
@@ -10,7 +10,8 @@
 #include "store.h"
 #include "wire.h"
 
-/* The payload frames of one message, closed when nobody holds them any more. One thread. */
+/* The payload frames of one message, closed when nobody holds them any more. One thread. NULL: a message
+ * without frames needs none. */
 struct parcel {
     uint32_t holders, frames_count;
     zmq_msg_t frames[];

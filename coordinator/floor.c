@@ -551,8 +551,8 @@ void floor_results(struct coordinator *coordinator, struct wire_in *in)
                                    "RESULTS: its results name more or fewer frames than came with it");
         return;
     }
-    struct parcel *parcel = parcel_take(in);
-    if (!parcel) {
+    struct parcel *parcel = in->frames_count > 0 ? parcel_take(in) : NULL;
+    if (!parcel && in->frames_count > 0) {
         coordinator_refuse(coordinator, in->peer, ERR_MEMORY,
                            "the coordinator is out of memory; connect again");
         return;
@@ -562,7 +562,8 @@ void floor_results(struct coordinator *coordinator, struct wire_in *in)
         take_result(coordinator, worker, &results->results[i], parcel, frames_first);
         frames_first += results->results[i].frames;
     }
-    parcel_release(parcel);
+    if (parcel)
+        parcel_release(parcel);
 }
 
 void floor_returned(struct coordinator *coordinator, struct wire_in *in)

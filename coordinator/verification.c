@@ -277,6 +277,28 @@ static const char *class_name(const struct coordinator *coordinator, uint64_t cl
                                                        : "?";
 }
 
+/* The rows stay until the clerk is done with them: in their frames, or, if they came in the message's body,
+ * in a copy. */
+static bool keep_rows(const struct answer *answer, struct clerk_command *command)
+{
+    const struct message_result *result = answer->result;
+    if (result->rows_size == 0) {
+        parcel_hold(answer->parcel);
+        command->release = parcel_release;
+        command->hint = answer->parcel;
+        return true;
+    }
+    uint8_t *copy = malloc(result->rows_size);
+    if (!copy)
+        return false;
+    memcpy(copy, result->rows, result->rows_size);
+    for (uint32_t k = 0; k < answer->record->outputs_count; k++)
+        command->fresh.rows[k] = copy + ((const uint8_t *)command->fresh.rows[k] - result->rows);
+    command->release = free;
+    command->hint = copy;
+    return true;
+}
+
 /* tag: who answered, above who checked. */
 static struct clerk_command *make_command(struct coordinator *coordinator, const struct sched_action *action)
 {
@@ -292,9 +314,8 @@ static struct clerk_command *make_command(struct coordinator *coordinator, const
     memcpy(command->outputs, record->outputs, record->outputs_count * sizeof command->outputs[0]);
     command->size = rows_bytes(answer, action->count);
     describe_rows(answer, action, &command->fresh);
-    parcel_hold(answer->parcel);
-    command->release = parcel_release;
-    command->hint = answer->parcel;
+    if (!keep_rows(answer, command))
+        clerk_command_free(&command);
     return command;
 }
 

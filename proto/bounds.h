@@ -53,9 +53,10 @@ enum {
     JOBS_PER_MESSAGE_MAX = 64,
     LEASES_MAX = 4096, /* in one message */
     RESULTS_MAX = 4096,
-    ATTEMPTS_MAX = 8192, /* offered again in one HELLO, acknowledged or recalled in one message */
-    WINDOW_MAX = 64,     /* chunks in flight on one slot */
-    BATCH_MAX = 1 << 20, /* samples in a chunk */
+    ATTEMPTS_MAX = 8192,  /* offered again in one HELLO, acknowledged or recalled in one message */
+    ROWS_MAX_BYTES = 256, /* of one result's answers that travel in the body */
+    WINDOW_MAX = 64,      /* chunks in flight on one slot */
+    BATCH_MAX = 1 << 20,  /* samples in a chunk */
 
     WORKERS_MAX = 100000,
     JOBS_OPEN_MAX = 100000,

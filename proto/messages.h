@@ -201,8 +201,11 @@ struct message_result {
     uint32_t
         frames; /* payload frames of this result: one per output when OK, else 0; in order of the results */
     struct message_shape *shapes;
-    uint32_t shapes_count; /* none, or one per frame */
+    uint32_t shapes_count; /* none, or one per output */
     bool again;            /* it may have been sent before, on another connection or in an earlier life */
+    const uint8_t
+        *rows; /* in place of frames, where all is small: the outputs' rows, one output after the other */
+    uint32_t rows_size;
 };
 
 struct message_results {

@@ -56,7 +56,9 @@ const char *rules_result(const void *result)
     const struct message_result *it = result;
     if (it->status != RESULT_OK && it->frames > 0)
         return "a failed result has payload frames";
-    if (it->shapes_count > 0 && it->shapes_count != it->frames)
+    if (it->rows_size > 0 && (it->status != RESULT_OK || it->frames > 0))
+        return "rows are there besides a failure or frames";
+    if (it->shapes_count > 0 && it->shapes_count != it->frames && it->rows_size == 0)
         return "shapes are neither none nor one per frame";
     return range(it->first, it->count);
 }

@@ -166,6 +166,7 @@ static const struct field result_fields[] = {
     U32(14, result, frames, 0, OUTPUTS_MAX, MAY),
     STRUCTS(15, result, shapes, shape, OUTPUTS_MAX, MAY),
     FLAG(16, result, again),
+    BYTES(17, result, rows, ROWS_MAX_BYTES),
 };
 TABLE(result, rules_result);
 

@@ -192,23 +192,25 @@ void link_ask_pieces(struct loop *loop)
     }
 }
 
-/* One RESULTS message in the making; a megabyte. */
+/* One RESULTS message in the making; two megabytes. */
 struct batch {
     struct message_result results[RESULTS_MAX];
     struct message_shape shapes[PAYLOAD_FRAMES_MAX];
     struct wire_frame frames[PAYLOAD_FRAMES_MAX];
-    uint32_t results_count, frames_count;
+    uint8_t rows[RESULTS_MAX][ROWS_MAX_BYTES];
+    uint32_t results_count, shapes_count, frames_count;
     uint64_t bytes;
 };
 
 static void add_shapes(struct batch *batch, struct message_result *result, const struct work *work)
 {
-    struct message_shape *shapes = &batch->shapes[batch->frames_count];
+    struct message_shape *shapes = &batch->shapes[batch->shapes_count];
     for (uint32_t i = 0; i < work->outputs_count; i++)
         shapes[i] = (struct message_shape){ (uint32_t)work->shapes[i].dtype, work->shapes[i].dims,
                                             work->shapes[i].dims_count };
     result->shapes = shapes;
     result->shapes_count = work->outputs_count;
+    batch->shapes_count += work->outputs_count;
 }
 
 static void add_frame(struct batch *batch, struct output *output)
@@ -220,6 +222,26 @@ static void add_frame(struct batch *batch, struct output *output)
     atomic_fetch_add(&output->refs, 1);
     frame->release = output_release;
     frame->hint = output;
+}
+
+/* Small answers travel in the body: a frame of its own costs each of them more than itself. */
+static bool add_rows(struct batch *batch, struct message_result *result, const struct work *work)
+{
+    size_t size = 0;
+    for (uint32_t i = 0; i < work->outputs_count; i++)
+        size += work->outputs[i]->size < ROWS_MAX_BYTES ? work->outputs[i]->size : ROWS_MAX_BYTES + 1;
+    if (size == 0 || size > ROWS_MAX_BYTES)
+        return false;
+    uint8_t *rows = batch->rows[batch->results_count - 1];
+    for (uint32_t i = 0, at = 0; i < work->outputs_count; i++) {
+        if (work->outputs[i]->size > 0)
+            memcpy(rows + at, work->outputs[i]->bytes, work->outputs[i]->size);
+        at += (uint32_t)work->outputs[i]->size;
+    }
+    result->rows = rows;
+    result->rows_size = (uint32_t)size;
+    result->frames = 0;
+    return true;
 }
 
 static void add_result(struct batch *batch, const struct work *work)
@@ -250,6 +272,8 @@ static void add_result(struct batch *batch, const struct work *work)
         return;
     if (work->shapes != NULL)
         add_shapes(batch, result, work);
+    if (add_rows(batch, result, work))
+        return;
     for (uint32_t i = 0; i < work->outputs_count; i++)
         add_frame(batch, work->outputs[i]);
     batch->bytes += work_output_bytes(work);
@@ -262,7 +286,7 @@ static void send_batch(struct loop *loop, struct batch *batch)
                                             .results_count = batch->results_count } };
     if (batch->results_count > 0)
         send_frames(loop, &message, batch->frames, batch->frames_count);
-    batch->results_count = batch->frames_count = 0;
+    batch->results_count = batch->shapes_count = batch->frames_count = 0;
     batch->bytes = 0;
 }
 
@@ -271,6 +295,7 @@ static bool batch_takes(const struct batch *batch, const struct work *work)
 {
     return batch->results_count < RESULTS_MAX &&
            batch->frames_count + work->outputs_count <= PAYLOAD_FRAMES_MAX &&
+           batch->shapes_count + work->outputs_count <= PAYLOAD_FRAMES_MAX &&
            (batch->results_count == 0 || batch->bytes + work_output_bytes(work) <= MESSAGE_BYTES_MAX / 2);
 }
 

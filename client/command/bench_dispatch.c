@@ -6,8 +6,8 @@
 #include "command.h"
 #include "echo.h"
 #include "file.h"
-#include "npy.h"
 #include "mimes.h"
+#include "npy.h"
 #include "rng.h"
 #include "stage.h"
 #include "tool.h"
@@ -36,7 +36,7 @@ struct plan {
 
 struct figures {
     double rate, reference;
-    double coordinator_cores; /* processor time of the coordinator by time that passed */
+    double coordinator_cores;        /* processor time of the coordinator by time that passed */
     double coordinator_us, mimes_us; /* processor time a chunk */
 };
 
@@ -96,7 +96,8 @@ static enum err count_to(struct show *show, uint64_t base, uint64_t chunks, stru
         if (err != ERR_OK)
             return err;
         if (counts.lost > 0)
-            return why_set(why, ERR_SYSTEM, "%u of the benchmark's workers lost their coordinator", counts.lost);
+            return why_set(why, ERR_SYSTEM, "%u of the benchmark's workers lost their coordinator",
+                           counts.lost);
         uint64_t now_us = clock_monotonic_us();
         stretch_look(stretch, show, counts.acknowledged - base);
         if (counts.acknowledged - base >= chunks)
@@ -105,8 +106,9 @@ static enum err count_to(struct show *show, uint64_t base, uint64_t chunks, stru
             moved_us = now_us;
         last = counts.acknowledged;
         if (now_us - moved_us > STALL_US)
-            return why_set(why, ERR_TIMEOUT, "%" PRIu64 " of %" PRIu64 " chunks came back, then none for %d s",
-                           last - base, chunks, STALL_US / 1000000);
+            return why_set(why, ERR_TIMEOUT,
+                           "%" PRIu64 " of %" PRIu64 " chunks came back, then none for %d s", last - base,
+                           chunks, STALL_US / 1000000);
         clock_sleep_until_us(now_us + SAMPLE_US);
     }
 }
@@ -232,25 +234,25 @@ static enum err measure_rounds(struct show *show, struct figures *figures, struc
         struct stretch stretch;
         err = run_job(show, chunks_for(show->rate, show->plan->seconds), &stretch, why);
         double count = (double)(stretch.until_count - stretch.from_count),
-               us = (double)(stretch.until_us - stretch.from_us),
-               cpu = stretch.cpu_until - stretch.cpu_from;
-        rounds[i] = (struct figures){ .rate = stretch_rate(&stretch),
-                                      .coordinator_cores = us > 0 ? cpu * 1e6 / us : 0,
-                                      .coordinator_us = count > 0 ? cpu * 1e6 / count : 0,
-                                      .mimes_us = count > 0 ? (stretch.strings_until - stretch.strings_from) *
-                                                                    1e6 / count
-                                                              : 0 };
+               us = (double)(stretch.until_us - stretch.from_us), cpu = stretch.cpu_until - stretch.cpu_from;
+        rounds[i] = (struct figures){
+            .rate = stretch_rate(&stretch),
+            .coordinator_cores = us > 0 ? cpu * 1e6 / us : 0,
+            .coordinator_us = count > 0 ? cpu * 1e6 / count : 0,
+            .mimes_us = count > 0 ? (stretch.strings_until - stretch.strings_from) * 1e6 / count : 0
+        };
     }
     if (err != ERR_OK)
         return err;
     qsort(rounds, show->plan->rounds, sizeof rounds[0], by_rate);
     *figures = rounds[show->plan->rounds / 2];
-    return figures->rate > 0 ? ERR_OK
-                             : why_set(why, ERR_USAGE, "the rounds were too short to measure; give more --seconds");
+    return figures->rate > 0
+               ? ERR_OK
+               : why_set(why, ERR_USAGE, "the rounds were too short to measure; give more --seconds");
 }
 
-static enum err measure_coordinator(const struct plan *plan, const struct crowd *crowd, struct figures *figures,
-                                    char journal[128], struct why *why)
+static enum err measure_coordinator(const struct plan *plan, const struct crowd *crowd,
+                                    struct figures *figures, char journal[128], struct why *why)
 {
     struct show show = { .plan = plan, .crowd = crowd };
     enum err err = stage_start(plan->folder, crowd->workers, &show.stage, why);
@@ -438,7 +440,7 @@ static bool check(const struct asked *asked)
 static int run(const struct asked *asked)
 {
     struct mime_plan many = { .slots = 32, .window = (uint32_t)asked->window },
-                       one = { .slots = 1, .window = (uint32_t)asked->window };
+                     one = { .slots = 1, .window = (uint32_t)asked->window };
     const struct act both[] = { { "many_slots", "many slots", { 2, many }, true },
                                 { "one_slot", "one slot", { 64, one }, true } };
     struct act own = { "crowd", "crowd", { (uint32_t)asked->workers, one }, asked->batch_us == 0 };
@@ -452,24 +454,31 @@ int command_bench_dispatch(int argc, char **argv)
 {
     static const struct option_usage usage = {
         "motley bench dispatch", "[--seconds 3] [--rounds 3] [--folder DIR] [--json]",
-        "How many chunks a second a coordinator gives out, takes back, journals and acknowledges: with 64 slots "
-        "behind two workers, and with 64 workers of one slot. The coordinator is a real one with its state on a "
-        "disk; the workers are mimes that have every answer ready, over tcp loopback; each chunk is one sample "
-        "of the model synthetic, and all answers are checked. The reference is a process that echoes the same "
-        "messages, with neither scheduler nor journal. With --workers a crowd of your own is measured instead.",
+        "How many chunks a second a coordinator gives out, takes back, journals and acknowledges: with 64 "
+        "slots "
+        "behind two workers, and with 64 workers of one slot. The coordinator is a real one with its state "
+        "on a "
+        "disk; the workers are mimes that have every answer ready, over tcp loopback; each chunk is one "
+        "sample "
+        "of the model synthetic, and all answers are checked. The reference is a process that echoes the "
+        "same "
+        "messages, with neither scheduler nor journal. With --workers a crowd of your own is measured "
+        "instead.",
         "  motley bench dispatch --json\n"
         "  motley bench dispatch --workers 1000 --batch-time 100ms\n"
     };
     struct asked asked = { .plan = { .seconds = 3.0, .rounds = 3 }, .slots = 1, .window = 16 };
     int code;
     const struct option_row rows[] = {
-        { "seconds", 0, OPTION_NUMBER, &asked.plan.seconds, "S", "how long each round is measured (default 3)" },
+        { "seconds", 0, OPTION_NUMBER, &asked.plan.seconds, "S",
+          "how long each round is measured (default 3)" },
         { "rounds", 0, OPTION_COUNT, &asked.plan.rounds, "N", "of which the middle one counts (default 3)" },
         { "folder", 0, OPTION_TEXT, &asked.plan.folder, "DIR",
           "where the coordinator keeps its state meanwhile (default $TMPDIR, else /var/tmp)" },
         { "workers", 0, OPTION_COUNT, &asked.workers, "N", "measure so many workers instead" },
         { "slots", 0, OPTION_COUNT, &asked.slots, "N", "of each of them (default 1)" },
-        { "batch-time", 0, OPTION_DURATION, &asked.batch_us, "TIME", "that each batch takes them (default 0)" },
+        { "batch-time", 0, OPTION_DURATION, &asked.batch_us, "TIME",
+          "that each batch takes them (default 0)" },
         { "window", 0, OPTION_COUNT, &asked.window, "N", "chunks in flight on a slot (default 16)" },
         { "json", 0, OPTION_FLAG, &asked.plan.json, NULL, "print JSON for programs" },
         { 0 }

@@ -4,13 +4,12 @@
  * what else the machine does hits both. */
 #include "clock.h"
 #include "command.h"
-#include "dialogue.h"
 #include "echo.h"
-#include "ensure.h"
 #include "mimes.h"
 #include "rng.h"
 #include "stage.h"
 #include "tool.h"
+#include "wire.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -48,7 +48,8 @@ const struct command command_table[] = {
     { "simulate", "plan: a job on a fleet in virtual time", command_simulate },
     { "bench efficiency", "throughput through Motley against the runtime called directly",
       command_bench_efficiency },
-    { "bench dispatch", "chunks a second through a coordinator, against a bare echo", command_bench_dispatch },
+    { "bench dispatch", "chunks a second through a coordinator, against a bare echo",
+      command_bench_dispatch },
     { "bench latency", "what a coordinator adds to an online request, against two bare hops",
       command_bench_latency },
     { "bench makespan", "a fleet's makespan against the lower bound", command_bench_makespan },
@@ -57,7 +58,7 @@ const struct command command_table[] = {
 };
 
 static const char *const planned[] = {
-    "job retry",    "bench single-stream", "bench multi-stream", "bench server",
+    "job retry",     "bench single-stream", "bench multi-stream", "bench server",
     "bench offline", "bench compare",
 };
 

@@ -44,9 +44,7 @@ enum err mime_new(const struct mime_plan *plan, uint32_t number, struct mime **m
     made->slots = calloc(plan->slots, sizeof *made->slots);
     made->results = calloc(RESULTS_MAX, sizeof *made->results);
     made->answers = calloc(RESULTS_MAX, sizeof *made->answers);
-    made->frames = calloc(RESULTS_MAX, sizeof *made->frames);
-    if (!made->held || !made->said || !made->free_us || !made->slots || !made->results || !made->answers ||
-        !made->frames) {
+    if (!made->held || !made->said || !made->free_us || !made->slots || !made->results || !made->answers) {
         mime_free(mime);
         return ERR_MEMORY;
     }
@@ -65,7 +63,6 @@ void mime_free(struct mime **mime)
     free((*mime)->slots);
     free((*mime)->results);
     free((*mime)->answers);
-    free((*mime)->frames);
     free(*mime);
     *mime = NULL;
 }
@@ -150,18 +147,17 @@ static void answer(struct mime *mime, uint32_t at)
 {
     const struct message_lease *lease = &mime->said[at].lease;
     mime->answers[at] = rng_mix64(lease->first);
-    mime->frames[at] = (struct wire_frame){ .bytes = &mime->answers[at], .size = sizeof(uint64_t) };
-    mime->results[at] =
-        (struct message_result){ .slot = lease->slot,
-                                 .job = lease->job,
-                                 .first = lease->first,
-                                 .count = lease->count,
-                                 .term = lease->term,
-                                 .attempt = lease->attempt,
-                                 .mac = mime->said[at].mac,
-                                 .run_us = mime->plan.batch_us ? mime->plan.batch_us : 1,
-                                 .energy_joules = -1,
-                                 .frames = 1 };
+    mime->results[at] = (struct message_result){ .slot = lease->slot,
+                                                 .job = lease->job,
+                                                 .first = lease->first,
+                                                 .count = lease->count,
+                                                 .term = lease->term,
+                                                 .attempt = lease->attempt,
+                                                 .mac = mime->said[at].mac,
+                                                 .run_us = mime->plan.batch_us ? mime->plan.batch_us : 1,
+                                                 .energy_joules = -1,
+                                                 .rows = (const uint8_t *)&mime->answers[at],
+                                                 .rows_size = sizeof mime->answers[at] };
 }
 
 /* Those that are due move to said, the others close the ranks. */
@@ -177,8 +173,7 @@ static uint32_t take_due(struct mime *mime, uint64_t now_us)
     return due;
 }
 
-bool mime_results(struct mime *mime, uint64_t now_us, struct message *message,
-                    const struct wire_frame **frames, uint32_t *frames_count)
+bool mime_results(struct mime *mime, uint64_t now_us, struct message *message)
 {
     uint32_t due = take_due(mime, now_us);
     for (uint32_t i = 0; i < due; i++) {
@@ -188,8 +183,6 @@ bool mime_results(struct mime *mime, uint64_t now_us, struct message *message,
     *message = (struct message){ .type = MESSAGE_RESULTS };
     message->results.results = mime->results;
     message->results.results_count = due;
-    *frames = mime->frames;
-    *frames_count = due;
     mime->finished += due;
     return due > 0;
 }

@@ -12,7 +12,6 @@
 
 #include "messages.h"
 #include "sha256.h"
-#include "wire.h"
 
 #include <stdbool.h>
 
@@ -35,13 +34,12 @@ struct mime {
     uint32_t heartbeat_ms;
     uint64_t beats;
     uint64_t leased, finished, acknowledged; /* chunks */
-    struct mime_lease *held;               /* in the order in which they came */
+    struct mime_lease *held;                 /* in the order in which they came */
     uint32_t held_count, held_capacity;
     uint64_t *free_us; /* of each slot: when it has run all that it holds */
     struct message_slot *slots;
-    struct message_result *results; /* of the RESULTS that was said last, as the next three */
+    struct message_result *results; /* of the RESULTS that was said last, as the next two */
     uint64_t *answers;
-    struct wire_frame *frames;
     struct mime_lease *said;
 };
 
@@ -56,16 +54,14 @@ void mime_hello(struct mime *mime, struct message *message);
 void mime_begin(struct mime *mime);
 
 /* It heard a message. True: reply is to be sent. */
-bool mime_hear(struct mime *mime, const struct message *message, uint64_t now_us,
-                 struct message *reply);
+bool mime_hear(struct mime *mime, const struct message *message, uint64_t now_us, struct message *reply);
 
 /* When the next result is due; UINT64_MAX: it holds no lease. */
 uint64_t mime_due_us(const struct mime *mime);
 
-/* Say what is due: one RESULTS (at most RESULTS_MAX results, more with the next call) and its payload, valid
- * until the next call. False: nothing is. */
-bool mime_results(struct mime *mime, uint64_t now_us, struct message *message,
-                    const struct wire_frame **frames, uint32_t *frames_count);
+/* Say what is due: one RESULTS (at most RESULTS_MAX results, more with the next call), valid until the next
+ * call. It has no payload: the answers are small. False: nothing is. */
+bool mime_results(struct mime *mime, uint64_t now_us, struct message *message);
 
 void mime_heartbeat(struct mime *mime, struct message *message);
 

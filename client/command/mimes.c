@@ -5,6 +5,7 @@
 #include "mimes.h"
 
 #include "clock.h"
+#include "wire.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -49,10 +50,9 @@ static void give_up(struct mimes *mimes, struct string *string)
     atomic_fetch_add(&mimes->lost, 1);
 }
 
-static bool say(struct mimes *mimes, struct string *string, const struct message *message,
-                const struct wire_frame *frames, uint32_t count)
+static bool say(struct mimes *mimes, struct string *string, const struct message *message)
 {
-    if (wire_send(string->wire, 0, message, frames, count) == ERR_OK)
+    if (wire_send(string->wire, 0, message, NULL, 0) == ERR_OK)
         return true;
     give_up(mimes, string);
     return false;
@@ -79,7 +79,7 @@ static bool hear_all(struct mimes *mimes, struct string *string)
         if (!in.message || in.message->type == MESSAGE_REFUSED)
             give_up(mimes, string);
         else if (mime_hear(string->mime, in.message, clock_monotonic_us(), &reply))
-            say(mimes, string, &reply, NULL, 0);
+            say(mimes, string, &reply);
         count(mimes, string->mime, &before);
     }
     return heard;
@@ -88,13 +88,10 @@ static bool hear_all(struct mimes *mimes, struct string *string)
 static bool answer_all(struct mimes *mimes, struct string *string)
 {
     struct message message;
-    const struct wire_frame *frames;
-    uint32_t frames_count;
     bool said = false;
-    while (!string->lost &&
-           mime_results(string->mime, clock_monotonic_us(), &message, &frames, &frames_count)) {
+    while (!string->lost && mime_results(string->mime, clock_monotonic_us(), &message)) {
         said = true;
-        say(mimes, string, &message, frames, frames_count);
+        say(mimes, string, &message);
         atomic_fetch_add(&mimes->finished, message.results.results_count);
     }
     return said;
@@ -107,7 +104,7 @@ static void greet(struct mimes *mimes, struct string *string)
         return;
     string->greeted = true;
     mime_hello(string->mime, &message);
-    if (say(mimes, string, &message, NULL, 0))
+    if (say(mimes, string, &message))
         atomic_fetch_add(&mimes->greeted, 1);
     if (mimes->plan.begins) {
         mime_begin(string->mime);
@@ -134,7 +131,7 @@ static bool beat(struct mimes *mimes, struct string *string, uint64_t now_us)
         return false;
     string->beat_us = now_us + (uint64_t)string->mime->heartbeat_ms * 1000;
     mime_heartbeat(string->mime, &message);
-    return say(mimes, string, &message, NULL, 0);
+    return say(mimes, string, &message);
 }
 
 /* Everything that has its time: greetings, beats, results that had to wait. When the next is. */
@@ -243,10 +240,10 @@ void mimes_look(const struct mimes *mimes, struct mimes_counts *counts)
 {
     *counts = (struct mimes_counts){ .greeted = atomic_load(&mimes->greeted),
                                      .welcome = atomic_load(&mimes->welcome),
-                                       .lost = atomic_load(&mimes->lost),
-                                       .leased = atomic_load(&mimes->leased),
-                                       .finished = atomic_load(&mimes->finished),
-                                       .acknowledged = atomic_load(&mimes->acknowledged) };
+                                     .lost = atomic_load(&mimes->lost),
+                                     .leased = atomic_load(&mimes->leased),
+                                     .finished = atomic_load(&mimes->finished),
+                                     .acknowledged = atomic_load(&mimes->acknowledged) };
 }
 
 double mimes_cpu_seconds(const struct mimes *mimes)

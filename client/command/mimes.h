@@ -20,7 +20,8 @@ struct mimes_plan {
 
 /* Sums over all of them. */
 struct mimes_counts {
-    uint32_t greeted, welcome, lost; /* greeted: said HELLO; lost: were, and are no longer connected, or were refused */
+    uint32_t greeted, welcome,
+        lost; /* greeted: said HELLO; lost: were, and are no longer connected, or were refused */
     uint64_t leased, finished, acknowledged;
 };
 
@@ -28,7 +29,7 @@ struct mimes;
 
 MUST_USE enum err mimes_start(const struct mimes_plan *plan, struct mimes **mimes, struct why *why);
 void mimes_look(const struct mimes *mimes, struct mimes_counts *counts); /* any thread */
-double mimes_cpu_seconds(const struct mimes *mimes);                       /* of the thread so far */
+double mimes_cpu_seconds(const struct mimes *mimes);                     /* of the thread so far */
 void mimes_stop(struct mimes **mimes);
 
 #endif

@@ -94,8 +94,9 @@ static enum err start_process(struct stage *stage, struct why *why)
         signature_program("motley-coordinator", "MOTLEY_COORDINATOR_PROGRAM", program, sizeof program, why);
     snprintf(state, sizeof state, "%s/state", stage->folder);
     snprintf(log, sizeof log, "%s/logs/coordinator.log", stage->folder);
-    char *argv[] = { program,         WORD("--state-dir"), state,     WORD("--listen"),     WORD("tcp://127.0.0.1:*"),
-                     WORD("--listen"), stage->ipc,          WORD("--supervised"), NULL };
+    char *argv[] = { program,          WORD("--state-dir"),       state,
+                     WORD("--listen"), WORD("tcp://127.0.0.1:*"), WORD("--listen"),
+                     stage->ipc,       WORD("--supervised"),      NULL };
     int fd = err == ERR_OK ? open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
     if (err == ERR_OK)
         err = process_start(argv, fd, true, NULL, &stage->coordinator, why);
@@ -148,14 +149,14 @@ static enum err ask_url(struct stage *stage, struct why *why)
     struct motley_error error = { 0, "" };
     char *text = motley_view(stage->connection, "status", NULL, &error);
     yyjson_doc *doc = text ? yyjson_read(text, strlen(text), 0) : NULL;
-    yyjson_val *url =
-        yyjson_obj_get(yyjson_obj_get(yyjson_doc_get_root(doc), "coordinator"), "url");
+    yyjson_val *url = yyjson_obj_get(yyjson_obj_get(yyjson_doc_get_root(doc), "coordinator"), "url");
     snprintf(stage->url, sizeof stage->url, "%s", yyjson_is_str(url) ? yyjson_get_str(url) : "");
     yyjson_doc_free(doc);
     free(text);
-    return stage->url[0] ? ERR_OK
-                         : why_set(why, ERR_SYSTEM, "the benchmark's coordinator does not say where it listens%s%s",
-                                   error.text[0] ? ": " : "", error.text);
+    return stage->url[0]
+               ? ERR_OK
+               : why_set(why, ERR_SYSTEM, "the benchmark's coordinator does not say where it listens%s%s",
+                         error.text[0] ? ": " : "", error.text);
 }
 
 enum err stage_start(const char *parent, uint32_t workers, struct stage *stage, struct why *why)
@@ -224,8 +225,9 @@ void stage_file_system(unsigned long type, char *text, size_t max)
     static const struct {
         unsigned long type;
         const char *name;
-    } known[] = { { 0xEF53, "ext4" },        { 0x58465342, "xfs" },     { 0x9123683E, "btrfs" },
-                  { 0x2FC12FC1, "zfs" },     { 0xF2F52010, "f2fs" },    { 0xCA451A4E, "bcachefs" },
+    } known[] = { { 0xEF53, "ext4" },          { 0x58465342, "xfs" },
+                  { 0x9123683E, "btrfs" },     { 0x2FC12FC1, "zfs" },
+                  { 0xF2F52010, "f2fs" },      { 0xCA451A4E, "bcachefs" },
                   { 0x794C7630, "overlayfs" }, { 0x01021994, "tmpfs (memory: not a disk)" } };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (known[i].type == type) {

@@ -14,7 +14,8 @@
 #define STAGE_SECURITY "CURVE" /* by which the benchmarks' connections are secured */
 
 struct stage {
-    char folder[PATH_MAX_BYTES]; /* ours; holds state/, the log, and what the benchmark puts there; "" = none */
+    char folder[PATH_MAX_BYTES]; /* ours; holds state/, the log, and what the benchmark puts there; "" = none
+                                  */
     char short_dir[PATH_MAX_BYTES];
     char url[ADDRESS_MAX]; /* tcp, as bound */
     char ipc[ADDRESS_MAX];

@@ -69,8 +69,8 @@ MUST_USE enum err spool_reserve(struct spool *spool, const struct spool_shape *s
 bool spool_knows(const struct spool *spool, uint64_t job);
 MUST_USE enum err spool_learn(struct spool *spool, const struct spool_shape *shape, struct why *why);
 
-/* Write the rows of a RESULT of a known job. ERR_FORMAT if a shape or a size does not fit. Not yet durable, and
- * small rows that follow each other are only gathered: they are in the file when spool_sync returns. */
+/* Write the rows of a RESULT of a known job. ERR_FORMAT if a shape or a size does not fit. Not yet durable,
+ * and small rows that follow each other are only gathered: they are in the file when spool_sync returns. */
 MUST_USE enum err spool_write(struct spool *spool, const struct store_op *op, struct why *why);
 
 /* Sync each file written since the last time, once. */

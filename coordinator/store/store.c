@@ -29,7 +29,8 @@ enum {
     RETRY_MS_MAX = 1000,
     BALLAST_BYTES = 1 << 20,
     BALLAST_LEAST = 64 << 20,
-    OUTPUTS_SMALL = 2
+    OUTPUTS_SMALL = 2,
+    HELD_SMALL = 64
 };
 
 struct range {
@@ -69,23 +70,24 @@ struct store {
 /* ---- operations ---- */
 
 /* An operation and, in the same piece of memory, its arrays. */
-static struct store_op *op_new(enum store_op_type type, uint32_t specs, uint32_t outputs)
+static struct store_op *op_new(enum store_op_type type, uint32_t specs, uint32_t outputs, size_t held)
 {
     struct store_op *op = calloc(1, sizeof *op + outputs * (sizeof *op->rows + sizeof *op->rows_bytes) +
-                                        specs * sizeof *op->outputs);
+                                        specs * sizeof *op->outputs + held);
     if (!op)
         return NULL;
     op->type = type;
     op->rows_bytes = (uint64_t *)(op + 1);
     op->rows = (const void **)(op->rows_bytes + outputs);
     op->outputs = specs > 0 ? (struct tensor_spec *)(void *)(op->rows + outputs) : NULL;
+    op->held = (uint8_t *)(op->rows + outputs) + specs * sizeof *op->outputs;
     return op;
 }
 
 struct store_op *store_op_new(enum store_op_type type)
 {
     uint32_t outputs = type == STORE_JOB_ADD || type == STORE_RESULT ? STORE_OUTPUTS_MAX : 0;
-    return op_new(type, outputs, outputs);
+    return op_new(type, outputs, outputs, 0);
 }
 
 static struct store_op *take_spare(struct store *store)
@@ -95,18 +97,19 @@ static struct store_op *take_spare(struct store *store)
         return NULL;
     uint64_t *rows_bytes = op->rows_bytes;
     const void **rows = op->rows;
+    uint8_t *held = op->held;
     store->spare = op->next;
-    *op = (struct store_op){ .type = STORE_RESULT, .rows = rows, .rows_bytes = rows_bytes };
+    *op = (struct store_op){ .type = STORE_RESULT, .rows = rows, .rows_bytes = rows_bytes, .held = held };
     return op;
 }
 
-struct store_op *store_result_new(struct store *store, uint32_t outputs_count, bool shaped)
+struct store_op *store_result_new(struct store *store, uint32_t outputs_count, bool shaped, size_t held_bytes)
 {
-    if (shaped || outputs_count > OUTPUTS_SMALL)
-        return op_new(STORE_RESULT, shaped ? outputs_count : 0, outputs_count);
+    if (shaped || outputs_count > OUTPUTS_SMALL || held_bytes > HELD_SMALL)
+        return op_new(STORE_RESULT, shaped ? outputs_count : 0, outputs_count, held_bytes);
     struct store_op *op = take_spare(store);
     if (!op)
-        op = op_new(STORE_RESULT, 0, OUTPUTS_SMALL);
+        op = op_new(STORE_RESULT, 0, OUTPUTS_SMALL, HELD_SMALL);
     if (op)
         op->home = &store->spare;
     return op;
@@ -327,7 +330,8 @@ static enum err write_group(struct store *store, const struct op_list *group, st
 
 static bool has_news(const struct store *store)
 {
-    return store->holding || store->reported.first || store->full != store->full_told || (store->broken && !store->broken_told);
+    return store->holding || store->reported.first || store->full != store->full_told ||
+           (store->broken && !store->broken_told);
 }
 
 /* The descriptor is readable exactly while there is news. Under the mutex. */

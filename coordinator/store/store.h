@@ -83,6 +83,7 @@ struct store_op {
     struct tensor_spec *outputs; /* RESULT: NULL = all as declared */
     const void **rows;           /* RESULT: rows[k] holds this operation's samples only */
     uint64_t *rows_bytes;
+    uint8_t *held;   /* RESULT: room for rows that are a copy of the operation's own; see store_result_new */
     uint32_t worker; /* RESULT: the caller's, handed back */
     void (*release)(void *hint); /* RESULT: called once when the rows are no longer needed */
     void *hint;
@@ -149,12 +150,14 @@ const char *store_nonce(const struct store *store);      /* hex text */
 struct store_op *store_op_new(enum store_op_type type); /* room for all outputs. NULL when out of memory */
 void store_op_free(struct store_op **op);               /* release is called if it was not yet */
 
-/* A RESULT of so many outputs and no more, without outputs unless shaped. The small ones that were freed are
- * used again, so that a steady stream of results allocates nothing. Not to be freed after the store. */
-struct store_op *store_result_new(struct store *store, uint32_t outputs_count, bool shaped);
+/* A RESULT of so many outputs and no more, without outputs unless shaped, and with held_bytes of held. The
+ * small ones that were freed are used again, so that a steady stream of results allocates nothing. Not to be
+ * freed after the store. */
+struct store_op *store_result_new(struct store *store, uint32_t outputs_count, bool shaped,
+                                  size_t held_bytes);
 
-/* Takes op. Between store_gather and store_flush what is posted waits for the latter, so that the many results
- * of one turn of the loop make one group, and wake the thread once. */
+/* Takes op. Between store_gather and store_flush what is posted waits for the latter, so that the many
+ * results of one turn of the loop make one group, and wake the thread once. */
 void store_post(struct store *store, struct store_op **op);
 void store_gather(struct store *store);
 void store_flush(struct store *store);

@@ -277,8 +277,13 @@ static inline void party_result(struct party *worker, const struct message_lease
                                      .frames = rows ? 1 : 0 };
     struct message message = { .type = MESSAGE_RESULTS };
     struct wire_frame frame = { rows, size, NULL, NULL };
+    if (rows && size > 0 && size <= ROWS_MAX_BYTES && lease->attempt % 2) { /* either way is right */
+        result.rows = rows;
+        result.rows_size = (uint32_t)size;
+        result.frames = 0;
+    }
     message.results = (struct message_results){ &result, 1 };
-    party_say(worker, &message, &frame, rows ? 1 : 0);
+    party_say(worker, &message, &frame, result.frames);
 }
 
 /* A view as a document, yours to free. */

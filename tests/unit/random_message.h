@@ -153,7 +153,9 @@ static inline void fit_results(struct message_results *results)
         result->first = fit_range(result->first, result->count);
         if (result->status != RESULT_OK)
             result->shapes_count = 0;
-        result->frames = result->shapes_count;
+        if (result->status != RESULT_OK)
+            result->rows_size = 0;
+        result->frames = result->rows_size ? 0 : result->shapes_count;
     }
 }
 

@@ -408,7 +408,13 @@ static void answer_lease(struct party *worker, const struct message_lease *lease
     message.results = (struct message_results){ &result, 1 };
     size_t width = varying ? (size_t)numbers : 1;
     struct wire_frame frame = { rows, lease->count * width * sizeof rows[0], NULL, NULL };
-    say(worker, &message, &frame, status ? 0 : 1);
+    if (result.frames && frame.size > 0 && frame.size <= ROWS_MAX_BYTES &&
+        lease->attempt % 2) { /* either way is right */
+        result.rows = frame.bytes;
+        result.rows_size = (uint32_t)frame.size;
+        result.frames = 0;
+    }
+    say(worker, &message, &frame, result.frames);
 }
 
 /* Serve until `leases` leases were answered (0: until a FORGET). fail_at: the sample that every batch with it
