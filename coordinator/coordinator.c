@@ -602,6 +602,7 @@ struct view coordinator_view(const struct coordinator *coordinator)
                           .url = coordinator->url,
                           .full = coordinator->full,
                           .state_dir = coordinator->state_dir,
+                          .unread_bytes = credits_bytes(coordinator->credits),
                           .backlog_bytes =
                               coordinator->slow ? store_backlog_bytes(coordinator->store) : 0,
                           .state_bytes = retention_bytes(coordinator->retention),

@@ -334,8 +334,17 @@ static void renew_told(struct coordinator *coordinator, struct worker *worker)
     worker->told_count = 0;
 }
 
-/* The look at its HELLO that we iterate over is taken anew each time: steps in between may look at other
- * workers'. */
+/* What runs or waits there needs its place in the window, and comes before what is finished. The look at its
+ * HELLO that we iterate over is taken anew each time: steps in between may look at other workers'. */
+static void take_all_held(struct coordinator *coordinator, struct worker *worker, bool finished)
+{
+    for (uint32_t i = 0; i < worker_hello(coordinator->roster, worker)->attempts_count; i++) {
+        const struct message_attempt *held = &worker_hello(coordinator->roster, worker)->attempts[i];
+        if (held->finished == finished)
+            take_held(coordinator, worker, held);
+    }
+}
+
 static void serve(struct coordinator *coordinator, struct worker *worker)
 {
     renew_told(coordinator, worker);
@@ -346,8 +355,8 @@ static void serve(struct coordinator *coordinator, struct worker *worker)
     }
     if (worker_hello(coordinator->roster, worker)->attempts_count)
         coordinator->reoffered = true;
-    for (uint32_t i = 0; i < worker_hello(coordinator->roster, worker)->attempts_count; i++)
-        take_held(coordinator, worker, &worker_hello(coordinator->roster, worker)->attempts[i]);
+    take_all_held(coordinator, worker, false);
+    take_all_held(coordinator, worker, true);
     worker_settle_hello(coordinator->roster, worker);
 }
 

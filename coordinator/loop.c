@@ -37,6 +37,7 @@ enum {
 static const uint64_t SILENCE_US = 2500000; /* found within 3 s, with the time between looks */
 static const uint64_t STALL_US = 2000000; /* more than an idle turn takes */
 static const uint64_t SWEEP_US = 100000;
+static const uint64_t REFUSED_EVERY_US = 10000000; /* told at most */
 static const uint64_t RELOAD = 1ull << 32; /* in the counter that loop_stop counts by ones in */
 static const uint64_t BACKLOG_BYTES = 64ull << 20;
 
@@ -45,7 +46,7 @@ struct loop {
     int stop_fd;
     bool stopped;
     bool reload; /* of the allow list, at the next sweep, whether it seems to have changed or not */
-    uint64_t swept_us, guarded_us;
+    uint64_t swept_us, guarded_us, refused_told_us;
 };
 
 /* ---- messages ---- */
@@ -191,14 +192,18 @@ static void read_clerk(struct coordinator *coordinator)
 
 /* ---- turns ---- */
 
-static void tell_refused(struct coordinator *coordinator)
+static void tell_refused(struct loop *loop)
 {
-    uint32_t count = accept_refused();
-    if (count)
-        coordinator_complain(coordinator, "FILES-SHORT",
-                             "%u connections were refused, as few files may still be opened: raise the limit "
-                             "(`ulimit -n`, LimitNOFILE= of the service); peers try again",
-                             count);
+    struct coordinator *coordinator = &loop->coordinator;
+    bool lately = loop->refused_told_us && coordinator->now_us - loop->refused_told_us < REFUSED_EVERY_US;
+    uint32_t count = lately ? 0 : accept_refused();
+    if (!count)
+        return;
+    loop->refused_told_us = coordinator->now_us;
+    coordinator_complain(coordinator, "FILES-SHORT",
+                         "%u connections were refused, as few files may still be opened: raise the limit "
+                         "(`ulimit -n`, LimitNOFILE= of the service); peers try again",
+                         count);
 }
 
 /* A coordinator that did not come to listen (a stopped process, a swapping host) must not take that for its
@@ -221,7 +226,7 @@ static void sweep(struct loop *loop)
     access_turn(coordinator, loop->reload);
     loop->reload = false;
     recorder_breathe(coordinator->recorder, coordinator->now_us);
-    tell_refused(coordinator);
+    tell_refused(loop);
 }
 
 /* Also while no message is read: what peers send then is held as well. */

@@ -76,6 +76,7 @@ static enum err make_status(const struct view *view, yyjson_mut_doc *doc, const 
     yyjson_mut_obj_add_uint(doc, jobs, "queued", queued);
     yyjson_mut_obj_add_uint(doc, jobs, "running", running);
     yyjson_mut_obj_add_uint(doc, jobs, "kept", kept);
+    yyjson_mut_obj_add_uint(doc, *root, "unread_bytes", view->unread_bytes);
     add_count(doc, *root, "state_bytes", view->state_bytes);
     add_count(doc, *root, "state_free_bytes", view->state_free_bytes);
     struct online_counts counts = view->online ? online_counts(view->online) : (struct online_counts){ 0 };

@@ -45,6 +45,7 @@ struct view {
     const char *full;            /* the path whose disk is full; "" = none */
     const char *state_dir;
     uint64_t backlog_bytes; /* results that wait for a disk that is slow; 0 = it is not */
+    uint64_t unread_bytes;  /* sent, and not read by those who asked */
     uint64_t state_bytes, state_free_bytes; /* 0 = not known */
     uint64_t pid, term;
     uint64_t now_us, started_us; /* monotonic */

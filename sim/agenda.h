@@ -31,6 +31,7 @@ enum happening_type {
     HAPPENING_FAULT_LEAVES,
     HAPPENING_BYE, /* a worker that leaves looks whether it is empty */
     HAPPENING_REBORN,
+    HAPPENING_GRACE_OVER,
     HAPPENING_ARRIVES, /* worker: the job's index */
     HAPPENING_CANCELS,
     HAPPENING_DISK_FREE,

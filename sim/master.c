@@ -261,8 +261,11 @@ void master_begin(struct world *world)
         world->config->on_life(world->config->context, world->sched);
     if (world->checker)
         checker_term(world->checker);
-    if (world->disk.full_until_us > world->now_us)
+    bool grace = world->config->grace_us > 0 && world->term > 1;
+    if (world->disk.full_until_us > world->now_us || grace)
         master_step(world, &(struct sched_event){ .type = SCHED_PAUSE });
+    if (grace)
+        world_later(world, world->config->grace_us, HAPPENING_GRACE_OVER, 0, world->coordinator_life);
     for (uint32_t j = 0; j < world->config->jobs_count; j++)
         if (world->tasks[j].accepted && !world->tasks[j].over) {
             add_job(world, j);
@@ -270,6 +273,12 @@ void master_begin(struct world *world)
             if (world->tasks[j].cancelled && !world->tasks[j].over)
                 master_step(world, &(struct sched_event){ .type = SCHED_JOB_CANCEL, .job = j + 1 });
         }
+}
+
+void master_go_on(struct world *world)
+{
+    if (world->disk.full_until_us <= world->now_us)
+        master_step(world, &(struct sched_event){ .type = SCHED_RESUME });
 }
 
 void master_crash(struct world *world)

@@ -7,6 +7,7 @@
 #include "scene.h"
 
 void master_begin(struct world *world); /* a new life: it knows what is on the disk; nobody is connected */
+void master_go_on(struct world *world); /* those who have work in hand have come back by now */
 void master_crash(struct world *world);
 void master_fini(struct world *world);
 

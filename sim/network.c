@@ -176,11 +176,14 @@ static void say_hello(struct world *world, uint32_t at)
 struct held_visit {
     struct world *world;
     uint32_t at;
+    bool finished; /* these, or the others */
 };
 
 static void offer_held(void *context, const struct agent_lease *lease, bool finished)
 {
     struct held_visit *visit = context;
+    if (finished != visit->finished)
+        return;
     network_say_to_coordinator(visit->world, visit->at,
                                &(struct sched_event){ .type = SCHED_HELD,
                                                       .slot = lease->slot,
@@ -219,7 +222,9 @@ void network_connect(struct world *world, uint32_t at)
     puppet->told_job = 0;
     puppet->last_down_us = puppet->last_up_us = world->now_us;
     say_hello(world, at);
-    struct held_visit visit = { world, at };
+    struct held_visit visit = { world, at, false };
+    agent_held(puppet->agent, offer_held, &visit);
+    visit.finished = true; /* after what needs a place in the window */
     agent_held(puppet->agent, offer_held, &visit);
     puppet_step(world, at, &(struct agent_event){ .type = AGENT_CONNECTED, .term = world->term });
 }

@@ -68,6 +68,8 @@ static void to_master(struct world *world, const struct happening *h)
     } else if (h->epoch == world->coordinator_life && world->sched) {
         if (h->type == HAPPENING_COMMIT)
             disk_commit(world);
+        else if (h->type == HAPPENING_GRACE_OVER)
+            master_go_on(world);
         else if (h->type == HAPPENING_ANSWERED)
             master_durable(world, &(struct stored){ .done = h->to_sched, .attempt = h->to_sched.attempt });
         else
@@ -94,6 +96,7 @@ static bool happen(struct world *world, struct happening *h)
     case HAPPENING_SCHED_TIME:
     case HAPPENING_COMMIT:
     case HAPPENING_ANSWERED:
+    case HAPPENING_GRACE_OVER:
     case HAPPENING_REBORN: to_master(world, h); break;
     case HAPPENING_ARRIVES: master_job_arrives(world, h->worker); break;
     case HAPPENING_CANCELS: master_job_cancels(world, h->worker); break;

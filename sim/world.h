@@ -169,6 +169,7 @@ struct world_config {
     uint64_t until_us;                /* give up at this time; 0 = never */
     uint64_t heartbeat_us;            /* 0 = 1 s */
     uint64_t silence_us;              /* after which a silent connection is given up; 0 = 3 s */
+    uint64_t grace_us;                /* a coordinator that was started again leases nothing for so long */
     double hedge_share;               /* of a job's samples that may be leased twice; 0 = 0.01 */
     const struct sched_config *sched; /* chunk_cap_us and so on; its tables are not used; NULL = defaults */
 

@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -186,6 +187,16 @@ static enum err block_signals(int *stop_fd, struct why *why)
     return *stop_fd >= 0 ? ERR_OK : why_set_errno(why, ERR_SYSTEM, "cannot wait for signals");
 }
 
+/* The inputs of a thousand jobs, mapped, pass the usual soft limit. */
+static void raise_limits(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 /* The parent may have ended before we asked to be told: then its child is an orphan by now. */
 static bool tie_to_parent(const struct settings *settings, pid_t parent)
 {
@@ -239,6 +250,7 @@ static enum err serve(const struct settings *settings, const struct fleet *fleet
     struct loop *loop = NULL;
     pid_t parent = getppid();
     bool emulated = member != NULL && !member->local;
+    raise_limits();
     enum err err = block_signals(&stop_fd, why);
     if (err == ERR_OK)
         err =

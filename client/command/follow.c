@@ -2,6 +2,7 @@
 #include "follow.h"
 
 #include "clock.h"
+#include "moment.h"
 #include "promise.h"
 #include "render.h"
 #include "tool.h"
@@ -19,6 +20,7 @@ struct bar {
     int lines;         /* drawn now */
     char waiting[512]; /* for what the job waits, away from a terminal */
     unsigned waited;   /* looks since then */
+    bool away;         /* the coordinator is, and that was told */
 };
 
 static int columns_of(FILE *stream)
@@ -59,12 +61,31 @@ static int draw_promise(yyjson_val *job, int columns)
     return 1;
 }
 
+void follow_tell_away(yyjson_val *job, bool *away)
+{
+    char text[MOMENT_MAX];
+    yyjson_val *since = yyjson_obj_get(job, "coordinator_away_since");
+    if ((since != NULL) == *away)
+        return;
+    *away = since != NULL;
+    moment_print(since, clock_wall_us(), text);
+    if (since)
+        fprintf(stderr, "motley: the coordinator is away since %s: waiting for it; job %lld is safe\n", text,
+                (long long)yyjson_get_sint(yyjson_obj_get(job, "id")));
+    else
+        fprintf(stderr, "motley: the coordinator is back\n");
+}
+
 static int on_progress(void *context, const char *status_json)
 {
     struct bar *bar = context;
     yyjson_doc *doc = yyjson_read(status_json, strlen(status_json), 0);
     yyjson_val *job = yyjson_doc_get_root(doc);
-    if (job && !bar->plan->quiet) {
+    if (job && (yyjson_obj_get(job, "coordinator_away_since") != NULL) != bar->away) {
+        wipe(bar);
+        follow_tell_away(job, &bar->away);
+    }
+    if (job && !bar->plan->quiet && !bar->away) {
         if (bar->terminal) {
             wipe(bar);
             int columns = columns_of(stderr);

@@ -20,6 +20,9 @@ struct follow_plan {
     void *context;
 };
 
+/* Say once on stderr that the coordinator is away, and once that it is back; *away begins as false. */
+void follow_tell_away(yyjson_val *job, bool *away);
+
 /* motley_wait's code; 130 after Ctrl-C or when check said stop. error holds the sentence, which is not
  * printed. */
 int follow(motley *connection, const struct follow_plan *plan, struct motley_error *error);

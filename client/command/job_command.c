@@ -231,7 +231,7 @@ int command_job_wait(int argc, char **argv)
 /* One line of JSON per change, or a bar. */
 struct stream {
     uint64_t done;
-    bool any;
+    bool any, away;
 };
 
 static int print_line(void *context, const char *status_json)
@@ -242,7 +242,8 @@ static int print_line(void *context, const char *status_json)
     const char *state = yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(doc), "state"));
     bool last = state && (strcmp(state, "done") == 0 || strcmp(state, "failed") == 0 ||
                           strcmp(state, "cancelled") == 0);
-    if (doc && (!stream->any || done != stream->done || last)) {
+    follow_tell_away(yyjson_doc_get_root(doc), &stream->away);
+    if (doc && !stream->away && (!stream->any || done != stream->done || last)) {
         char *line = yyjson_write(doc, 0, NULL);
         puts(line ? line : "null");
         fflush(stdout);
@@ -256,7 +257,7 @@ static int print_line(void *context, const char *status_json)
 
 static int progress_of(motley *connection, const struct ask *ask, int64_t job)
 {
-    struct stream stream = { 0, false };
+    struct stream stream = { 0 };
     struct motley_error error;
     if (!ask->link.json)
         return wait_for(connection, ask, job, true);

@@ -109,8 +109,9 @@ MOTLEY_API int64_t motley_submit(motley *connection, const struct motley_submit 
 MOTLEY_API char *motley_dry_run(motley *connection, const struct motley_submit *submit,
                                 struct motley_error *error);
 
-/* Called about ten times a second while waiting with the job's progress as JSON (borrowed). Return non-zero
- * to stop waiting. */
+/* Called about ten times a second while waiting with the job's progress as JSON (borrowed). While the
+ * coordinator is away, after 3 s, it is the last that was known, with a key more: coordinator_away_since.
+ * Return non-zero to stop waiting. */
 typedef int motley_progress(void *context, const char *status_json);
 
 /* Wait until the job ended, at most timeout_seconds (negative = for ever), across restarts of the
@@ -127,12 +128,12 @@ MOTLEY_API char *motley_view(motley *connection, const char *what, const char *w
 /* Cancel the selected jobs (number, name, last, all, 3-7). How many were cancelled, or -1. */
 MOTLEY_API int motley_cancel(motley *connection, const char *which, struct motley_error *error);
 
-/* Keep the selected jobs that are over no longer, nor their answers. Of several, those that are not over are passed over;
- * one alone is refused. How many are gone, durably, or -1. */
+/* Keep the selected jobs that are over no longer, nor their answers. Of several, those that are not over are
+ * passed over; one alone is refused. How many are gone, durably, or -1. */
 MOTLEY_API int64_t motley_remove(motley *connection, const char *which, struct motley_error *error);
 
-/* A model is registered no longer: NAME (all its versions) or NAME@VERSION. Jobs that use it go on. How many files that
- * were, or -1. */
+/* A model is registered no longer: NAME (all its versions) or NAME@VERSION. Jobs that use it go on. How many
+ * files that were, or -1. */
 MOTLEY_API int motley_model_remove(motley *connection, const char *which, struct motley_error *error);
 
 struct motley_change {

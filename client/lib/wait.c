@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Waiting asks for the job's state ten times a second: a lost line is then nothing special, the next question
- * goes to whoever listens there. A coordinator that stays away for OUTAGE_US is given up; the job is not. */
+ * goes to whoever listens there. A coordinator that is away for NOTICE_US is told of; one that stays away for
+ * OUTAGE_US is given up; the job is not. */
 #include "client.h"
 
 #include "clock.h"
@@ -11,7 +12,13 @@
 #include <string.h>
 #include <yyjson.h>
 
-enum { PERIOD_US = 100000, OUTAGE_US = 60000000, INTERRUPTED = 130, RETRY_SLICE_US = 500000 };
+enum {
+    PERIOD_US = 100000,
+    NOTICE_US = 3000000,
+    OUTAGE_US = 60000000,
+    INTERRUPTED = 130,
+    RETRY_SLICE_US = 500000
+};
 
 struct watcher {
     struct motley *connection;
@@ -20,6 +27,7 @@ struct watcher {
     motley_progress *progress;
     void *context;
     uint64_t silent_since_us; /* 0 = the coordinator answers */
+    int64_t silent_wall_us;   /* the same, as time of day */
     char *status;             /* the last view, malloc'ed */
 };
 
@@ -45,13 +53,46 @@ static enum err look(struct watcher *w, struct why *why)
     return err;
 }
 
-static enum err patience(struct watcher *w, enum err err, struct why *why)
+/* The last view, with since when the coordinator is away; malloc'ed. */
+static char *status_while_away(const struct watcher *w)
+{
+    char since[CLOCK_RFC3339_MAX];
+    yyjson_doc *doc = w->status ? yyjson_read(w->status, strlen(w->status), 0) : NULL;
+    yyjson_mut_doc *copy = doc ? yyjson_doc_mut_copy(doc, NULL) : yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *root = copy ? yyjson_mut_doc_get_root(copy) : NULL;
+    if (copy && !root) {
+        yyjson_mut_doc_set_root(copy, root = yyjson_mut_obj(copy));
+        yyjson_mut_obj_add_int(copy, root, "id", w->job);
+    }
+    clock_rfc3339(w->silent_wall_us, since);
+    yyjson_mut_obj_add_str(copy, root, "coordinator_away_since", since);
+    char *text = copy ? yyjson_mut_write(copy, 0, NULL) : NULL;
+    yyjson_mut_doc_free(copy);
+    yyjson_doc_free(doc);
+    return text;
+}
+
+/* Non-zero: the caller wants no more. */
+static int tell_progress(const struct watcher *w)
+{
+    bool away = w->silent_since_us && clock_monotonic_us() - w->silent_since_us >= NOTICE_US;
+    char *text = w->progress && away ? status_while_away(w) : NULL;
+    const char *status = text ? text : w->status;
+    int stop = w->progress && status ? w->progress(w->context, status) : 0;
+    free(text);
+    return stop;
+}
+
+/* began_us: when the look began that ended with err. */
+static enum err patience(struct watcher *w, enum err err, uint64_t began_us, struct why *why)
 {
     uint64_t now = clock_monotonic_us();
     if (err != ERR_UNREACHABLE)
         return err;
-    if (w->silent_since_us == 0)
-        w->silent_since_us = now;
+    if (w->silent_since_us == 0) {
+        w->silent_since_us = began_us;
+        w->silent_wall_us = clock_wall_us() - (int64_t)(now - began_us);
+    }
     if (now - w->silent_since_us < OUTAGE_US)
         return ERR_OK;
     return why_set(why, ERR_UNREACHABLE,
@@ -90,10 +131,11 @@ static enum err watch_job(struct watcher *w, bool *stopped, struct why *why)
     uint64_t next = clock_monotonic_us();
     for (;;) {
         bool over = false;
-        enum err err = patience(w, look(w, why), why);
+        uint64_t began_us = clock_monotonic_us();
+        enum err err = patience(w, look(w, why), began_us, why);
         if (err == ERR_OK)
             err = judge(w, &over, why);
-        if (w->progress && w->status && w->progress(w->context, w->status) != 0 && !over) {
+        if (tell_progress(w) != 0 && !over) {
             *stopped = true;
             return ERR_OK;
         }

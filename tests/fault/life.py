@@ -150,7 +150,7 @@ class Life:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [os.path.join(self.bin, "motley-coordinator"), "--state-dir", self.state, "--listen", self.url,
-                 "--heartbeat", "200ms", "--silence", "20s"],
+                 "--heartbeat", "200ms", "--silence", "20s", "--supervised"],
                 env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def words(self):

@@ -21,3 +21,12 @@ set_target_properties(motley_clock PROPERTIES COMPILE_OPTIONS "-Wall;-Wextra;-O1
                       LINK_OPTIONS "")
 fault_test(clock_jumps TEST clock_jumps TIMEOUT 200)
 fault_test(hosts TEST hosts TIMEOUT 200)
+fault_test(exhaustion TEST exhaustion TIMEOUT 300)
+
+# Allocations that fail.
+function(memory_test name)
+  motley_test(fault ${name} ${ARGN})
+  target_link_options(test_fault_${name} PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc)
+  set_tests_properties(fault/${name} PROPERTIES TIMEOUT 300)
+endfunction()
+memory_test(core_memory coordinator_core common)

@@ -15,14 +15,10 @@
 #include "honest.h"
 #include "loop.h"
 #include "lying_client.h"
+#include "lying_rounds.h"
 #include "lying_worker.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 
 enum {
     WORKERS = 3,
@@ -30,9 +26,6 @@ enum {
     SAMPLES_MAX_HERE = 300,
     PATIENCE_S = 60,
     ROUND_MS = 400,
-    RESIDENT_MAX_MB = 1500, /* of a process with sanitizers */
-    DISK_MAX_MB = 1024,
-    FILE_MAX_MB = 16, /* room is taken when a job is accepted: it must not be this machine's disk */
 };
 
 struct house {
@@ -103,39 +96,9 @@ static void house_stop(struct house *house)
     loop_free(&house->loop);
 }
 
-static void put(const char *dir, const char *name, const void *bytes, size_t size)
-{
-    char path[256];
-    struct why why = { "" };
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    FUZZ_CHECK(file_replace(path, bytes, size, 0600, &why) == ERR_OK);
-}
-
-static void make_dir(const char *dir, const char *name)
-{
-    char path[256];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    FUZZ_CHECK(file_make_dirs(path, 0700, NULL) == ERR_OK);
-}
-
 static void house_open(struct house *house)
 {
-    static const uint8_t rows[8192];
-    char path[256], link_path[256];
-    snprintf(house->dir, sizeof house->dir, "/tmp/motley-fuzz-XXXXXX");
-    FUZZ_CHECK(mkdtemp(house->dir));
-    make_dir(house->dir, "state");
-    make_dir(house->dir, "out");
-    make_dir(house->dir, "in");
-    make_dir(house->dir, "canary");
-    put(house->dir, "canary/c0.npy", "alive", 5);
-    put(house->dir, "in/rows0", rows, sizeof rows);
-    put(house->dir, "in/rows1", rows, 100);
-    snprintf(path, sizeof path, "%s/in/fifo", house->dir);
-    FUZZ_CHECK(mkfifo(path, 0600) == 0);
-    snprintf(path, sizeof path, "%s/out", house->dir);
-    snprintf(link_path, sizeof link_path, "%s/out/link", house->dir);
-    FUZZ_CHECK(symlink(path, link_path) == 0);
+    lying_folder(house->dir, sizeof house->dir);
     snprintf(house->state, sizeof house->state, "%s/state", house->dir);
     snprintf(house->url, sizeof house->url, "ipc://%s/c.sock", house->dir);
     snprintf(house->out, sizeof house->out, "%s/out/honest.npy", house->dir);
@@ -152,74 +115,15 @@ static void house_close(struct house *house) { FUZZ_CHECK(file_remove_tree(house
 
 /* ---- what must hold around it ---- */
 
-static uint64_t resident_mb(void)
-{
-    unsigned long long pages = 0, resident = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
-    FUZZ_CHECK(file && fscanf(file, "%llu %llu", &pages, &resident) == 2);
-    fclose(file);
-    return resident * (uint64_t)sysconf(_SC_PAGESIZE) >> 20;
-}
-
-static uint32_t entries(const char *path)
-{
-    uint32_t count = 0;
-    DIR *folder = opendir(path);
-    FUZZ_CHECK(folder);
-    for (struct dirent *entry; (entry = readdir(folder));)
-        count += entry->d_name[0] != '.';
-    closedir(folder);
-    return count;
-}
-
-/* Blocks that are really there, of a tree. */
-static uint64_t disk_bytes(const char *path)
-{
-    struct stat status;
-    uint64_t bytes = 0;
-    if (lstat(path, &status) == 0)
-        bytes += (uint64_t)status.st_blocks * 512;
-    DIR *folder = S_ISDIR(status.st_mode) ? opendir(path) : NULL;
-    for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        char inner[4096];
-        snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name);
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            bytes += disk_bytes(inner);
-    }
-    if (folder)
-        closedir(folder);
-    return bytes;
-}
-
 static void check_confined(const struct house *house)
 {
-    char path[256], nonce[NONCE_BYTES_MAX + 1], *bytes;
-    size_t size;
-    snprintf(path, sizeof path, "%s/canary", house->dir);
-    FUZZ_CHECK(entries(path) == 1);
-    snprintf(path, sizeof path, "%s/canary/c0.npy", house->dir);
-    FUZZ_CHECK(file_read(path, 100, &bytes, &size, NULL) == ERR_OK && size == 5 &&
-               !memcmp(bytes, "alive", 5));
-    free(bytes);
+    char nonce[NONCE_BYTES_MAX + 1];
     read_nonce(house, nonce);
     FUZZ_CHECK(strcmp(nonce, house->nonce) == 0);
-    FUZZ_CHECK(resident_mb() < RESIDENT_MAX_MB);
-    FUZZ_CHECK(disk_bytes(house->dir) >> 20 < DISK_MAX_MB);
+    lying_folder_check(house->dir);
 }
 
 /* ---- the round ---- */
-
-/* A file that a job names is a plain one when it is looked at and a FIFO, or gone, when it is read. */
-static void flip_file(struct round *round)
-{
-    char path[256];
-    snprintf(path, sizeof path, "%s/in/flips", round->house.dir);
-    unlink(path);
-    if (rng_below(&round->rng, 2))
-        put(round->house.dir, "in/flips", "12345678abcdefgh", 16);
-    else
-        FUZZ_CHECK(mkfifo(path, 0600) == 0);
-}
 
 static void meanwhile(void *context)
 {
@@ -232,7 +136,7 @@ static void meanwhile(void *context)
         else
             lying_client_act(&round->clients[who - WORKERS]);
         if (++round->acts % 64 == 0)
-            flip_file(round);
+            lying_flip(round->house.dir, &round->rng);
         return;
     }
     zmq_pollitem_t items[] = { { round->worker.peer.socket, 0, ZMQ_POLLIN, 0 },
@@ -446,32 +350,8 @@ static void play(uint64_t seed)
     fprintf(stderr, "seed %llu: %llu lies, %llu jobs, %u leases to liars, %llu MB\n",
             (unsigned long long)seed, (unsigned long long)round->acts,
             (unsigned long long)round->rumours.jobs_count, round->rumours.leases_count,
-            (unsigned long long)resident_mb());
+            (unsigned long long)lying_resident_mb());
     free(round);
 }
 
-static uint64_t option(int argc, char **argv, const char *name, uint64_t otherwise)
-{
-    for (int i = 1; i + 1 < argc; i++)
-        if (strcmp(argv[i], name) == 0)
-            return strtoull(argv[i + 1], NULL, 10);
-    return otherwise;
-}
-
-int main(int argc, char **argv)
-{
-    uint64_t seed = option(argc, argv, "--seed", 1), rounds = option(argc, argv, "--rounds", UINT64_MAX);
-    uint64_t until_us = clock_monotonic_us() + option(argc, argv, "--seconds", 10) * 1000000;
-    uint64_t played = 0;
-    const struct rlimit limit = { (rlim_t)FILE_MAX_MB << 20, (rlim_t)FILE_MAX_MB << 20 };
-    FUZZ_CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0 && signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
-    log_init("fuzz", LOG_ERROR, 2);
-    uint32_t files = entries("/proc/self/fd");
-    do {
-        fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
-        play(seed++);
-        FUZZ_CHECK(entries("/proc/self/fd") == files);
-    } while (++played < rounds && clock_monotonic_us() < until_us);
-    fprintf(stderr, "%llu rounds\n", (unsigned long long)played);
-    return 0;
-}
+int main(int argc, char **argv) { return lying_rounds(argc, argv, play); }

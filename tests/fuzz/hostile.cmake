@@ -8,7 +8,9 @@ function(motley_hostile name seconds)
   target_include_directories(${target} PRIVATE ${CMAKE_CURRENT_FUNCTION_LIST_DIR} ${CMAKE_SOURCE_DIR}/tests)
   target_link_libraries(${target} PRIVATE ${ARGN})
   add_test(NAME fuzz/${name} COMMAND ${target} --seconds ${seconds})
-  set_tests_properties(fuzz/${name} PROPERTIES LABELS fuzz TIMEOUT 120)
+  set_tests_properties(fuzz/${name} PROPERTIES LABELS fuzz TIMEOUT 180 ENVIRONMENT
+    "LSAN_OPTIONS=suppressions=${CMAKE_CURRENT_FUNCTION_LIST_DIR}/lsan.supp;ASAN_OPTIONS=quarantine_size_mb=16")
 endfunction()
 
 motley_hostile(coordinator 8 coordinator)
+motley_hostile(worker 6 worker)

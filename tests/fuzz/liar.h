@@ -11,6 +11,7 @@
 #include "fuzz.h"
 #include "prescan.h"
 #include "rng.h"
+#include "sha256.h"
 #include "unit/random_message.h"
 
 #include <stdarg.h>
@@ -43,7 +44,12 @@ struct liar {
     struct decoder *decoder;
     void *context, *socket;
     const char *url;
+    bool routed;       /* its socket is a ROUTER */
+    uint8_t route[16]; /* a ROUTER's: to whom it speaks, who spoke last */
+    size_t route_size;
     uint64_t said, heard;
+    uint8_t head[64]; /* of the first frame of what was heard last */
+    size_t head_size;
     bool refused; /* was told so */
 };
 
@@ -221,7 +227,8 @@ static inline void liar_say(struct liar *liar, const struct message *message, co
         return;
     if (liar_one_in(liar, damage))
         liar_damage(liar, body, &size);
-    bool sent = liar_send_part(liar, body, size, frames_count > 0);
+    bool sent = (!liar->routed || liar_send_part(liar, liar->route, liar->route_size, true)) &&
+                liar_send_part(liar, body, size, frames_count > 0);
     for (uint32_t i = 0; sent && i < frames_count; i++)
         sent = liar_send_part(liar, frames[i].bytes, frames[i].size, i + 1 < frames_count);
     liar->said += sent;
@@ -233,14 +240,26 @@ static inline const struct message *liar_hear(struct liar *liar, zmq_msg_t *body
 {
     const struct message *message = NULL;
     struct why why;
-    int more = 1;
+    int more = 1, frames = 0;
     size_t more_size = sizeof more;
     if (!liar->socket || zmq_msg_recv(body, liar->socket, ZMQ_DONTWAIT) < 0)
         return NULL;
+    if (liar->routed) {
+        liar->route_size = zmq_msg_size(body);
+        FUZZ_CHECK(liar->route_size <= sizeof liar->route && zmq_msg_more(body));
+        memcpy(liar->route, zmq_msg_data(body), liar->route_size);
+        FUZZ_CHECK(zmq_msg_recv(body, liar->socket, 0) >= 0);
+    }
+    liar->head_size = 0;
     for (more = zmq_msg_more(body); more;) {
         zmq_msg_t part;
         (void)zmq_msg_init(&part);
         (void)zmq_msg_recv(&part, liar->socket, 0);
+        if (!frames++) {
+            size_t size = zmq_msg_size(&part);
+            liar->head_size = size < sizeof liar->head ? size : sizeof liar->head;
+            memcpy(liar->head, zmq_msg_data(&part), liar->head_size);
+        }
         (void)zmq_getsockopt(liar->socket, ZMQ_RCVMORE, &more, &more_size);
         (void)zmq_msg_close(&part);
     }

@@ -161,6 +161,12 @@ static void test_both_ports(void **state)
         }
     }
     assert_true(peers[0] && peers[1] && peers[0] != peers[1]);
+    for (int k = 0; k < 2; k++) { /* each gets its own answer */
+        const struct message no = { .type = MESSAGE_REFUSED, .refused = { ERR_REFUSED, k ? "far" : "near" } };
+        assert_int_equal(wire_send(it->server, peers[k], &no, NULL, 0), ERR_OK);
+        receive(k ? far : local, &in);
+        assert_string_equal(in.message->refused.text, k ? "far" : "near");
+    }
     for (int k = 0; k < 2; k++) {
         wire_free(k ? &far : &local);
         while (!wire_lost(it->server, &peer)) {

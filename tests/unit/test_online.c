@@ -36,7 +36,7 @@ static void expect_answer(struct party *client, uint32_t samples)
     assert_int_equal(answer->request, client->request);
     assert_int_equal(answer->shapes_count, 1);
     assert_int_equal(answer->shapes[0].dtype, DTYPE_U64);
-    assert_int_equal(answer->run_us, 700);
+    assert_true(answer->run_us <= 700); /* as the worker says, but never longer than it took */
     assert_true(answer->queue_us + answer->run_us <= answer->total_us + 1000);
     assert_int_equal(zmq_msg_size(&client->in.frames[0]), 8 * samples);
     const uint8_t *rows = zmq_msg_data(&client->in.frames[0]);

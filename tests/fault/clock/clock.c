@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A wall clock that a test moves: loaded before the C library, it adds the seconds that the file
- * $MOTLEY_CLOCK_FILE holds (one int64_t, mapped, read at each call) to the time of day. The monotonic clock is
- * left alone, as a stepped system clock leaves it. */
+ * $MOTLEY_CLOCK_FILE holds (one int64_t, mapped, read at each call) to the time of day. The monotonic clock
+ * is left alone, as a stepped system clock leaves it. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdint.h>
