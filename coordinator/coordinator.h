@@ -130,7 +130,8 @@ void coordinator_flush(struct coordinator *coordinator);
 void coordinator_refuse(struct coordinator *coordinator, wire_peer peer, enum err err, const char *text);
 
 /* The same for what no honest peer sends: MESSAGE-REFUSED, counted. */
-void coordinator_refuse_message(struct coordinator *coordinator, wire_peer peer, enum err err, const char *text);
+void coordinator_refuse_message(struct coordinator *coordinator, wire_peer peer, enum err err,
+                                const char *text);
 
 /* Log, and keep for `motley events`. */
 void coordinator_note(struct coordinator *coordinator, enum log_level level, const char *id,

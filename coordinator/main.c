@@ -111,9 +111,8 @@ static enum err read_options(int argc, char **argv, struct settings *settings, s
         .command = "motley-coordinator",
         .synopsis = "[--state-dir DIR] [--listen URL]... [OPTION...]",
         .about = "Takes jobs from clients, gives work to workers and keeps what must not be lost. `motley "
-                 "up` starts one for you; start "
-                 "it yourself to run it as a service. SIGTERM ends it: jobs go on when it is started again. SIGHUP: the keys that may connect are "
-                 "read anew.",
+                 "up` starts one for you; start it yourself to run it as a service. SIGTERM ends it: jobs go "
+                 "on when it is started again. SIGHUP: the list of keys that may connect is read anew.",
         .examples = "  motley-coordinator --state-dir /var/lib/motley --listen tcp://127.0.0.1:7117\n"
                     "  motley-coordinator --check-config --listen tcp://127.0.0.1:7117\n",
     };

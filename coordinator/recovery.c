@@ -88,11 +88,20 @@ static void keep_range(struct recovery *recovery, const struct range *range)
     recovery->ranges[recovery->count++] = *range;
 }
 
+/* A journal whose pages are whole may still make no sense, after a disk that lied. */
+static bool fits(struct recovery *recovery, const struct record *record, uint64_t first, uint64_t count)
+{
+    if (first <= record->samples && count > 0 && count <= record->samples - first)
+        return true;
+    fail(recovery, ERR_FORMAT, "it names samples that a job does not have; restore it from a backup");
+    return false;
+}
+
 static void on_done(void *context, uint64_t job, uint64_t first, uint64_t count)
 {
     struct recovery *recovery = context;
     struct record *record = jobs_find(recovery->coordinator->jobs, job);
-    if (!record)
+    if (!record || !fits(recovery, record, first, count))
         return;
     record->done += count;
     if (record_open(record))
@@ -104,7 +113,7 @@ static void on_failure(void *context, uint64_t job, uint64_t first, uint64_t cou
 {
     struct recovery *recovery = context;
     struct record *record = jobs_find(recovery->coordinator->jobs, job);
-    if (!record)
+    if (!record || !fits(recovery, record, first, count))
         return;
     record->failed += count;
     if (record_open(record))

@@ -23,12 +23,13 @@ void report_forecast(const struct view *view, const struct sched *sched, yyjson_
 void report_number(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, bool known, double value);
 void report_time(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, int64_t at_us);
 void report_step_time(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key,
-                      uint64_t step_us);
+                      uint64_t step_us); /* of the monotonic clock; 0 or UINT64_MAX = unknown */
 
-/* What a slot runs: `running_seconds`, `expected_seconds` by its own curve, and `stuck` once that is so long past
- * that its samples are for others, too. */
+/* What a slot runs: `running_seconds`, `expected_seconds` by its own curve, and `stuck` once that is so long
+ * past that its samples are for others, too. */
 void report_run(const struct view *view, yyjson_mut_doc *doc, yyjson_mut_val *object,
-                const struct worker *worker, uint32_t slot); /* of the monotonic clock; 0 or UINT64_MAX = unknown */
+                const struct worker *worker, uint32_t slot);
+
 void report_text(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key,
                  const char *text); /* NULL = null; copied */
 void report_uuid(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key,

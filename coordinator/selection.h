@@ -17,8 +17,9 @@ struct selection {
     uint64_t *numbers; /* ascending */
 };
 
-/* Look up which among the visible jobs that the viewer sees (keyring_sees; NULL = all). A name means its newest job. ERR_NOT_FOUND says what there is none of
- * (never for `all`); ERR_USAGE for a range that runs backwards. selection is zeroed on failure. */
+/* Look up which among the visible jobs that the viewer sees (keyring_sees; NULL = all). A name means its
+ * newest job. ERR_NOT_FOUND says what there is none of (never for `all`); ERR_USAGE for a range that runs
+ * backwards. selection is zeroed on failure. */
 MUST_USE enum err selection_init(struct selection *selection, const struct jobs *jobs,
                                  const struct keyring_entry *viewer, const char *which, struct why *why);
 void selection_fini(struct selection *selection);

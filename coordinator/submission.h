@@ -10,7 +10,8 @@
 
 #include <stdbool.h>
 
-/* same_host: the client may name paths, within the roots (NULL: anywhere). The errors are sentences for the user. */
+/* same_host: the client may name paths, within the roots (NULL: anywhere). The errors are sentences for the
+ * user. */
 MUST_USE enum err submission_check(const struct message_submit *submit, const char *state_dir, bool same_host,
                                    const struct roots *roots, struct jobs *jobs, struct why *why);
 

@@ -112,6 +112,16 @@ void act_due(struct loop *loop, uint64_t now_us)
 
 /* ---- models ---- */
 
+/* What the log calls a model: the start of its digest. */
+static const char *model_name(const struct model *model, char name[SHA256_HEX_MAX])
+{
+    if (model->built_in)
+        return "synthetic";
+    sha256_hex(model->digest, name);
+    name[12] = 0;
+    return name;
+}
+
 static void end_getting(struct loop *loop, uint32_t number, enum err err, const char *reason)
 {
     struct model *model = &loop->models.at[number];
@@ -177,12 +187,14 @@ static void on_model_piece(struct loop *loop, const struct piece *piece, const s
                            const void *bytes, size_t size)
 {
     bool whole;
+    char name[SHA256_HEX_MAX];
     struct why why = { "" };
     if (loop->models.at[piece->model].fetch == NULL)
         return;
     enum err err = put_model_piece(loop, piece, message, bytes, size, &whole, &why);
     if (err == ERR_OK && whole)
-        log_info("MODEL-FETCHED", "%llu bytes, verified",
+        log_info("MODEL-FETCHED", "%s: %llu bytes, verified",
+                 model_name(&loop->models.at[piece->model], name),
                  (unsigned long long)loop->models.at[piece->model].bytes);
     if (err != ERR_OK || whole)
         end_getting(loop, piece->model, err, why.text);
@@ -202,8 +214,11 @@ static void do_load_model(struct loop *loop, const struct agent_action *action)
 
 static void do_unload_model(struct loop *loop, const struct agent_action *action)
 {
+    char name[SHA256_HEX_MAX];
     executor_post(loop->executors[action->slot],
                   &(struct executor_command){ .type = EXECUTOR_UNLOAD, .model = action->model });
+    log_info("MODEL-UNLOADED", "%s from slot %u", model_name(&loop->models.at[action->model], name),
+             action->slot);
     models_set_unloaded(&loop->models, action->model, action->slot);
     loop->models.at[action->model].loads_count--;
     models_settle(&loop->models, action->model);
@@ -226,16 +241,6 @@ static void do_say_loaded(struct loop *loop, const struct agent_action *action)
         message.loaded.batch_fixed = loaded->signature.batch_fixed;
     }
     link_say(loop, &message);
-}
-
-/* What the log calls a model: the start of its digest. */
-static const char *model_name(const struct model *model, char name[SHA256_HEX_MAX])
-{
-    if (model->built_in)
-        return "synthetic";
-    sha256_hex(model->digest, name);
-    name[12] = 0;
-    return name;
 }
 
 /* The runtime names the file in our cache, which tells a user nothing: the sentence is about the model

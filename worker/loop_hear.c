@@ -8,18 +8,30 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MESSAGES_PER_TURN = 256 };
 
 /* ---- WELCOME ---- */
 
+/* Only ever a nonce: what the coordinator names is not to lead us to a key, nor into a pipe that nobody
+ * writes to. */
+static bool is_nonce(const char *path)
+{
+    static const char name[] = "/nonce";
+    struct stat status;
+    size_t length = path != NULL ? strlen(path) : 0;
+    return length >= sizeof name && path[0] == '/' && strcmp(path + length - (sizeof name - 1), name) == 0 &&
+           lstat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
 /* The nonce that only those who share the coordinator's storage can read; nothing if we do not. */
 static void say_proof(struct loop *loop, const char *path)
 {
     char *nonce = NULL;
     size_t size = 0;
-    if (path != NULL && path[0] == '/' && file_read(path, NONCE_BYTES_MAX, &nonce, &size, NULL) != ERR_OK)
+    if (is_nonce(path) && file_read(path, NONCE_BYTES_MAX, &nonce, &size, NULL) != ERR_OK)
         size = 0;
     link_say(loop,
              &(struct message){ .type = MESSAGE_PROOF,

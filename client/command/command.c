@@ -58,8 +58,8 @@ const struct command command_table[] = {
 };
 
 static const char *const planned[] = {
-    "job retry",     "bench single-stream", "bench multi-stream", "bench server",
-    "bench offline", "bench compare",
+    "job retry",    "bench single-stream", "bench multi-stream",
+    "bench server", "bench offline",       "bench compare",
 };
 
 /* How many of argv's words are the name's; 0 if they are not. */

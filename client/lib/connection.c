@@ -59,7 +59,8 @@ static enum err await_line(struct motley *connection, uint64_t deadline_us, stru
             return ERR_REFUSED;
         (void)zmq_poll(&item, 1, poll_ms(deadline_us));
     } while (clock_monotonic_us() < deadline_us);
-    return refusal == WIRE_CLOSED ? ERR_REFUSED : unanswered(connection, why);
+    /* One that greeted us before has our key and we have its: it hung up for another reason. */
+    return refusal == WIRE_CLOSED && !connection->pid ? ERR_REFUSED : unanswered(connection, why);
 }
 
 /* Wait for one message. False with *err = ERR_TIMEOUT, or ERR_UNREACHABLE when the line broke. */

@@ -96,7 +96,6 @@ struct job *job_new(const struct sched_event *event, uint64_t now_us)
     ranges_init(&job->ready);
     ranges_init(&job->claimed);
     ranges_init(&job->doubled);
-    histogram_init(&job->latency);
     ranges_add(&job->ready, 0, job->samples);
     if (!set_costs(job, event))
         job_free(&job);
@@ -119,6 +118,7 @@ void job_free(struct job **job_p)
     free(job->suspects);
     free(job->cost_before);
     free(job->checks);
+    free(job->latency);
     free(job);
     *job_p = NULL;
 }
@@ -126,6 +126,16 @@ void job_free(struct job **job_p)
 bool job_open(const struct job *job)
 {
     return job->state == SCHED_JOB_QUEUED || job->state == SCHED_JOB_RUNNING;
+}
+
+void job_took(struct job *job, uint64_t us, uint64_t samples)
+{
+    if (!job->latency) {
+        job->latency = malloc(sizeof *job->latency);
+        ENSURE(job->latency);
+        histogram_init(job->latency);
+    }
+    histogram_add(job->latency, us, samples);
 }
 
 uint64_t job_leased(const struct job *job)

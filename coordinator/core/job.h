@@ -63,8 +63,8 @@ struct job {
     uint64_t hedged;       /* samples that ever were; at most 1 % of all */
     uint64_t duplicates, attempts;
     uint64_t added_us, started_us, settled_us;
-    uint64_t declined_us; /* since its last lease, when a slot was first told to wait; 0 = none was */
-    struct histogram latency;
+    uint64_t declined_us;      /* since its last lease, when a slot was first told to wait; 0 = none was */
+    struct histogram *latency; /* NULL = nothing yet: most jobs wait */
     uint32_t tallies_count, tallies_capacity;
     struct job_tally **tallies;  /* ascending by slot id */
     struct job *next, *previous; /* open jobs, in no order that matters */
@@ -88,6 +88,8 @@ struct job {
 /* NULL when out of memory. All samples are ready. */
 struct job *job_new(const struct sched_event *event, uint64_t now_us);
 void job_free(struct job **job);
+
+void job_took(struct job *job, uint64_t us, uint64_t samples); /* from their lease until they were durable */
 
 bool job_open(const struct job *job);       /* QUEUED or RUNNING */
 uint64_t job_leased(const struct job *job); /* samples in nobody's set: under lease */

@@ -96,6 +96,7 @@ static uint64_t bound_us(const struct sched *sched, const struct job *job)
 
 bool sched_job_look(const struct sched *sched, uint64_t id, struct sched_job_look *look)
 {
+    static const struct histogram none;
     const struct job *job = state_find_job(sched, id);
     if (!job)
         return false;
@@ -114,7 +115,7 @@ bool sched_job_look(const struct sched *sched, uint64_t id, struct sched_job_loo
         .added_us = job->added_us,
         .started_us = job->started_us,
         .settled_us = job->settled_us,
-        .latency = &job->latency,
+        .latency = job->latency ? job->latency : &none,
     };
     count_slots(sched, job, look);
     return true;

@@ -720,7 +720,7 @@ static void settled(struct sched *sched, const struct sched_event *event, bool s
             job_check_choose(job, event->first, event->count, sched->slots[settle->slot - 1]->info.class);
         queue_touch(&sched->queues, job, sched->now_us);
         if (settle->leased_us > 0 && !settle->failed && stored)
-            histogram_add(&job->latency, sched->now_us - settle->leased_us, event->count);
+            job_took(job, sched->now_us - settle->leased_us, event->count);
     }
     if (settle->samples == 0) {
         acknowledge(sched, settle->worker, settle->term, settle->attempt);

@@ -21,6 +21,7 @@
 enum {
     JOBS_MAX = SPOOL_FILES_MAX,
     APPEND_BYTES = 256 << 10,
+    FRESH_MAX = 128,
     RUN_BYTES = 64 << 10,
     RUN_ROWS_MAX = 16 << 10 /* larger rows are written as they are */
 };
@@ -55,6 +56,9 @@ struct spool {
     uint32_t jobs_count, files_count, files_max;
     uint64_t serial;
     uint8_t *append; /* APPEND_BYTES */
+    uint32_t fresh_count;
+    int fresh[FRESH_MAX]; /* files and folders of new jobs, to be synced together */
+    bool folder_fresh;    /* that they are in is among them */
 };
 
 bool spool_varies(const struct tensor_spec *spec)
@@ -166,12 +170,20 @@ static void close_job(struct spool *spool, uint32_t place)
     spool->jobs[place] = spool->jobs[--spool->jobs_count];
 }
 
+static void drop_fresh(struct spool *spool)
+{
+    while (spool->fresh_count > 0)
+        close(spool->fresh[--spool->fresh_count]);
+    spool->folder_fresh = false;
+}
+
 void spool_free(struct spool **spool)
 {
     if (!*spool)
         return;
     while ((*spool)->jobs_count > 0)
         close_job(*spool, 0);
+    drop_fresh(*spool);
     for (uint32_t k = 0; k < STORE_OUTPUTS_MAX; k++)
         free((*spool)->runs[k].bytes);
     free((*spool)->append);
@@ -243,9 +255,40 @@ static enum err take_room(int fd, uint64_t bytes, const char *path, struct why *
     return code ? why_set_errno(why, ERR_FILE, "%s: cannot be given its size", path) : ERR_OK;
 }
 
-/* Make a file with first bytes and room for size in all, synced. */
-static enum err make_file(const char *path, const void *start, size_t start_size, uint64_t size,
-                          struct why *why)
+/* The first of many takes most of the time: a file system writes down what it knows of all of them. EINVAL:
+ * one that cannot sync folders, where there is nothing more to be done. */
+static enum err sync_fresh(struct spool *spool, struct why *why)
+{
+    enum err err = ERR_OK;
+    for (uint32_t i = 0; i < spool->fresh_count; i++)
+        (void)sync_file_range(spool->fresh[i], 0, 0, SYNC_FILE_RANGE_WRITE); /* only begun: fsync says how it ended */
+    for (uint32_t i = 0; i < spool->fresh_count && err == ERR_OK; i++)
+        if (fsync(spool->fresh[i]) != 0 && errno != EINVAL)
+            err = why_set_errno(why, ERR_SYSTEM, "%s/spool: the files of new jobs cannot be synced",
+                                spool->state_dir);
+    drop_fresh(spool);
+    return err;
+}
+
+/* fd is taken. */
+static enum err keep_fresh(struct spool *spool, int fd, struct why *why)
+{
+    enum err err = spool->fresh_count == FRESH_MAX ? sync_fresh(spool, why) : ERR_OK;
+    spool->fresh[spool->fresh_count++] = fd;
+    return err;
+}
+
+static enum err keep_fresh_folder(struct spool *spool, const char *path, struct why *why)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return why_set_errno(why, ERR_SYSTEM, "%s: cannot be opened", path);
+    return keep_fresh(spool, fd, why);
+}
+
+/* Make a file with first bytes and room for size in all, to be synced with the others. */
+static enum err make_file(struct spool *spool, const char *path, const void *start, size_t start_size,
+                          uint64_t size, struct why *why)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
@@ -254,14 +297,13 @@ static enum err make_file(const char *path, const void *start, size_t start_size
     enum err err = take_room(fd, size, path, why);
     if (err == ERR_OK)
         err = file_pwrite(fd, start, start_size, 0, path, why);
-    if (err == ERR_OK && fsync(fd) != 0)
-        err = why_set_errno(why, ERR_SYSTEM, "%s: cannot be synced", path);
+    if (err == ERR_OK)
+        return keep_fresh(spool, fd, why);
     close(fd);
     return err;
 }
 
-static enum err make_output(const struct spool *spool, const struct spool_shape *shape, uint32_t k,
-                            struct why *why)
+static enum err make_output(struct spool *spool, const struct spool_shape *shape, uint32_t k, struct why *why)
 {
     const struct tensor_spec *spec = &shape->outputs[k];
     char path[SPOOL_PATH_MAX];
@@ -269,24 +311,38 @@ static enum err make_output(const struct spool *spool, const struct spool_shape 
     if (!spool_varies(spec)) {
         size_t size = npy_header(spec, shape->samples, header);
         spool_output_path(spool->state_dir, shape, k, ".npy", path);
-        return make_file(path, header, size, size + shape->samples * tensor_row_bytes(spec), why);
+        return make_file(spool, path, header, size, size + shape->samples * tensor_row_bytes(spec), why);
     }
     spool_output_path(spool->state_dir, shape, k, ".rows", path);
-    enum err err = make_file(path, SPOOL_ROWS_MAGIC, SPOOL_ROWS_START, SPOOL_ROWS_START, why);
+    enum err err = make_file(spool, path, SPOOL_ROWS_MAGIC, SPOOL_ROWS_START, SPOOL_ROWS_START, why);
     if (err != ERR_OK)
         return err;
     spool_output_path(spool->state_dir, shape, k, ".index", path);
-    return make_file(path, "", 0, shape->samples * sizeof(struct spool_entry), why);
+    return make_file(spool, path, "", 0, shape->samples * sizeof(struct spool_entry), why);
 }
 
-static enum err make_job(const struct spool *spool, const struct spool_shape *shape, struct why *why)
+/* The folder of all jobs is synced once for all that are new, and after the last of them was made. */
+static enum err make_folder(struct spool *spool, const char *path, struct why *why)
+{
+    char parent[SPOOL_PATH_MAX];
+    if (mkdir(path, 0700) != 0)
+        return file_make_dirs(path, 0700, why);
+    if (spool->folder_fresh)
+        return ERR_OK;
+    snprintf(parent, sizeof parent, "%s/spool", spool->state_dir);
+    enum err err = keep_fresh_folder(spool, parent, why);
+    spool->folder_fresh = err == ERR_OK;
+    return err;
+}
+
+static enum err make_job(struct spool *spool, const struct spool_shape *shape, struct why *why)
 {
     char path[SPOOL_PATH_MAX];
     spool_job_path(spool->state_dir, shape->job, path);
-    enum err err = file_make_dirs(path, 0700, why);
+    enum err err = make_folder(spool, path, why);
     for (uint32_t k = 0; k < shape->outputs_count && err == ERR_OK; k++)
         err = make_output(spool, shape, k, why);
-    return err == ERR_OK ? file_sync_dir(path, why) : err;
+    return err == ERR_OK ? keep_fresh_folder(spool, path, why) : err;
 }
 
 enum err spool_reserve(struct spool *spool, const struct spool_shape *shape, struct why *why)
@@ -679,7 +735,9 @@ enum err spool_write(struct spool *spool, const struct store_op *op, struct why 
 
 enum err spool_sync(struct spool *spool, struct why *why)
 {
-    enum err err = runs_flush(spool, why);
+    enum err err = sync_fresh(spool, why);
+    if (err == ERR_OK)
+        err = runs_flush(spool, why);
     for (uint32_t i = 0; i < spool->jobs_count && err == ERR_OK; i++)
         err = sync_job(spool->jobs[i], why);
     return err;
@@ -687,6 +745,7 @@ enum err spool_sync(struct spool *spool, struct why *why)
 
 void spool_abort(struct spool *spool)
 {
+    drop_fresh(spool);
     while (spool->jobs_count > 0) {
         struct spooled_job *job = spool->jobs[0];
         for (uint32_t k = 0; k < job->shape.outputs_count && job->dirty; k++)

@@ -59,9 +59,9 @@ MUST_USE enum err spool_new(const char *state_dir, struct spool **spool,
                             struct why *why); /* makes <state>/spool */
 void spool_free(struct spool **spool);        /* does not sync; what is gathered goes */
 
-/* Make a job's files and take the room for all fixed rows, synced. Whatever stood there is removed first.
- * ERR_FULL if it does not fit, ERR_LIMIT for sizes that no file has, ERR_FORMAT for two outputs of one name
- * or without element type. */
+/* Make a job's files and take the room for all fixed rows; spool_sync syncs them. Whatever stood there is
+ * removed first. ERR_FULL if it does not fit, ERR_LIMIT for sizes that no file has, ERR_FORMAT for two
+ * outputs of one name or without element type. */
 MUST_USE enum err spool_reserve(struct spool *spool, const struct spool_shape *shape, struct why *why);
 
 /* Is the job among those whose files are held open? If not, spool_learn opens them (and may sync and close

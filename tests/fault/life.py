@@ -160,6 +160,10 @@ class Life:
     def alive(self):
         return self.process.poll() is None
 
+    def nonce(self):
+        with open(os.path.join(self.state, "nonce"), "rb") as file:
+            return file.read()
+
     def client(self):
         """A connection; Gone when the coordinator is."""
         while self.connection is None:
@@ -167,8 +171,11 @@ class Life:
                 raise zmtp.Gone
             self.check_time("it does not answer")
             try:
-                with open(os.path.join(self.state, "nonce"), "rb") as file:
-                    self.connection = zmtp.Client(self.url, file.read(), 20.0)
+                nonce = self.nonce()
+                self.connection = zmtp.Client(self.url, nonce, 20.0)
+                if nonce != self.nonce():  # of the life before, and it listens only now
+                    self.connection.close()
+                    self.connection = None
             except (OSError, zmtp.Gone):
                 time.sleep(0.005)
         return self.connection
@@ -255,12 +262,15 @@ class Life:
             raise Broken("the bytes that were fetched are wrong")
         self.fetched = True
 
-    def cancel(self):
+    def submit_held(self):
         """A job that nobody computes."""
         if "held" not in self.submitted:
             fields = zmtp.submit_fields(uuid=job_uuid("held"), name="held", model="synthetic", format="synthetic",
                                         samples=9, outputs=[U64], require="device.memory >= 900TiB")
             self.submitted["held"], _ = self.ask(zmtp.SUBMIT, fields)
+
+    def cancel(self):
+        self.submit_held()
         if self.look("held")["state"] in OPEN:
             self.ask(zmtp.CANCEL, {2: str(self.submitted["held"])})
         self.cancelled.add("held")

@@ -26,12 +26,12 @@ struct lying_coordinator {
 static inline const char *lying_coordinator_path(struct lying_coordinator *coordinator)
 {
     struct liar *liar = &coordinator->liar;
-    static const char *const names[] = { "fifo", "", "rows0", "rows1", "flips", "missing" };
+    static const char *const names[] = { "fifo", "", "rows0", "rows1", "nonce", "flips", "missing" };
     switch (liar_below(liar, 8)) {
     case 0: return "/proc/self/mem";
     case 1: return "/dev/zero";
     case 2: return "relative";
-    default: return liar_text(liar, "%s/in/%s", coordinator->dir, names[liar_below(liar, 6)]);
+    default: return liar_text(liar, "%s/in/%s", coordinator->dir, names[liar_below(liar, 7)]);
     }
 }
 
@@ -40,7 +40,7 @@ static inline void lying_coordinator_welcome(struct lying_coordinator *coordinat
     struct liar *liar = &coordinator->liar;
     struct message *message = random_message(&liar->random, MESSAGE_WELCOME);
     struct message_welcome *welcome = &message->welcome;
-    welcome->term = coordinator->term = coordinator->honest ? coordinator->term + 1 : welcome->term;
+    welcome->term = coordinator->term = coordinator->honest ? (coordinator->term >> 1) + 1 : welcome->term;
     if (coordinator->honest || liar_one_in(liar, 2)) {
         welcome->protocol = 1;
         welcome->heartbeat_ms = 100;

@@ -137,6 +137,20 @@ static inline void lie_loaded(struct lying_worker *worker, uint32_t slot, bool r
     liar_say(liar, message, NULL, 0, 40);
 }
 
+/* The rows in the body: as many as there should be, or not. */
+static inline void lie_inside(struct lying_worker *worker, struct message_result *result,
+                              const struct message_lease *lease)
+{
+    struct liar *liar = &worker->liar;
+    if (!liar_one_in(liar, 3))
+        return;
+    result->rows_size = lease->count <= 32 && liar_one_in(liar, 2)
+                            ? 8 * lease->count
+                            : (uint32_t)liar_below(liar, ROWS_MAX_BYTES + 1);
+    result->rows = random_bytes(&liar->random, result->rows_size);
+    result->frames = liar_one_in(liar, 6) ? result->frames : 0;
+}
+
 static inline void lie_result(struct lying_worker *worker, struct message_result *result,
                               const struct message_lease *lease, bool right)
 {
@@ -171,6 +185,8 @@ static inline void lie_result(struct lying_worker *worker, struct message_result
         result->status = (uint32_t)liar_below(liar, 4);
     if (result->status)
         result->frames = 0;
+    lie_inside(worker, result, lease);
+    result->again = liar_one_in(liar, 4);
     if (liar_one_in(liar, 3)) {
         result->shapes_count = result->frames;
         result->shapes = arena_take(&liar->random.arena, (result->frames + 1) * sizeof result->shapes[0]);

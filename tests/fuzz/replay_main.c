@@ -73,7 +73,7 @@ static int replay(const char *path)
 /* ---- mutations ---- */
 
 /* A run of bytes goes, comes twice, or is one of another input. */
-static size_t splice(struct rng *rng, uint8_t *bytes, size_t size, const struct input *other)
+static size_t graft(struct rng *rng, uint8_t *bytes, size_t size, const struct input *other)
 {
     size_t at = (size_t)rng_below(rng, size + 1), length = (size_t)rng_below(rng, 64) + 1;
     size_t left = size - at;
@@ -121,7 +121,7 @@ static size_t mutate(struct rng *rng, uint8_t *bytes)
     memcpy(bytes, from->data, size);
     for (uint64_t times = 1 + rng_below(rng, 6); times > 0; times--) {
         if (size == 0 || rng_below(rng, 3) == 0)
-            size = splice(rng, bytes, size, &inputs[rng_below(rng, runs)]);
+            size = graft(rng, bytes, size, &inputs[rng_below(rng, runs)]);
         else
             change(rng, bytes, size);
     }

@@ -47,6 +47,35 @@ static void a_process_keeps_its_number(void **state)
     roster_free(&roster);
 }
 
+/* Who was silent for longest is first, whoever came or went meanwhile. */
+static void silence_is_in_order(void **state)
+{
+    (void)state;
+    struct roster *roster = roster_new(10);
+    assert_null(roster_quietest(roster));
+    struct worker *a = greet(roster, 1, "a"), *b = greet(roster, 2, "b"), *c = greet(roster, 3, "c");
+    roster_heard(roster, a, 10);
+    roster_heard(roster, b, 20);
+    roster_heard(roster, c, 30);
+    assert_ptr_equal(roster_quietest(roster), a);
+    roster_heard(roster, a, 40);
+    roster_heard(roster, a, 40);
+    assert_ptr_equal(roster_quietest(roster), b);
+    roster_dismiss(roster, b, ROSTER_LOST, 1);
+    roster_heard(roster, b, 50); /* its last words came after its end */
+    assert_ptr_equal(roster_quietest(roster), c);
+    roster_heard(roster, c, 50);
+    assert_ptr_equal(roster_quietest(roster), a);
+    assert_ptr_equal(greet(roster, 2, "b"), b);
+    roster_heard(roster, b, 60);
+    roster_dismiss(roster, a, ROSTER_LEFT, 1);
+    roster_dismiss(roster, c, ROSTER_LEFT, 1);
+    assert_ptr_equal(roster_quietest(roster), b);
+    roster_dismiss(roster, b, ROSTER_LEFT, 1);
+    assert_null(roster_quietest(roster));
+    roster_free(&roster);
+}
+
 static void what_it_said_can_be_looked_at(void **state)
 {
     (void)state;
@@ -157,6 +186,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(workers_get_dense_numbers),
+        cmocka_unit_test(silence_is_in_order),
         cmocka_unit_test(a_process_keeps_its_number),
         cmocka_unit_test(what_it_said_can_be_looked_at),
         cmocka_unit_test(offered_attempts_are_kept_until_settled),

@@ -211,6 +211,21 @@ static void test_what_was_dropped_is_not_offered(void **state)
     assert_int_equal(find_with(true), 6); /* and what is wanted again stays */
 }
 
+/* A worker that is idle when it dies offers nothing in vain, though it never closed its spool. */
+static void test_idle(void **state)
+{
+    (void)state;
+    open_stash();
+    add_many(0, 4);
+    for (uint64_t number = 0; number < 4; number++)
+        stash_drop(stash, &entries[number]);
+    stash_write(stash); /* the end of a turn in which nothing was finished */
+    struct stash *dead = stash;
+    stash = NULL;
+    assert_int_equal(find_again(), 0);
+    stash_free(&dead);
+}
+
 static void test_nothing_wanted(void **state)
 {
     (void)state;
@@ -444,6 +459,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORY(test_kept_until_dropped),
         STORY(test_what_was_dropped_is_not_offered),
+        STORY(test_idle),
         STORY(test_nothing_wanted),
         STORY(test_of_another_uuid),
         STORY(test_files_change),
