@@ -35,7 +35,7 @@ enum {
     CHOKED_TIMES = 16,
 };
 static const uint64_t SILENCE_US = 2500000; /* found within 3 s, with the time between looks */
-static const uint64_t STALL_US = 2000000; /* more than an idle turn takes */
+static const uint64_t STALL_US = 2000000;   /* more than an idle turn takes */
 static const uint64_t SWEEP_US = 100000;
 static const uint64_t REFUSED_EVERY_US = 10000000; /* told at most */
 static const uint64_t RELOAD = 1ull << 32; /* in the counter that loop_stop counts by ones in */
@@ -274,13 +274,13 @@ static void wait_for_events(struct loop *loop)
 {
     struct coordinator *coordinator = &loop->coordinator;
     enum { OWN = 3 };
-    zmq_pollitem_t items[OWN + WIRE_ITEMS_MAX] = {
-        { NULL, loop->stop_fd, ZMQ_POLLIN, 0 },
-        { NULL, store_fd(coordinator->store), ZMQ_POLLIN, 0 },
-        { NULL, clerk_fd(coordinator->clerk), ZMQ_POLLIN, 0 },
+    struct pollfd own[OWN] = {
+        { loop->stop_fd, POLLIN, 0 },
+        { store_fd(coordinator->store), POLLIN, 0 },
+        { clerk_fd(coordinator->clerk), POLLIN, 0 },
     };
-    int count = coordinator->choked ? OWN : OWN + wire_poll_items(coordinator->wire, items + OWN);
-    if (zmq_poll(items, count, patience_ms(loop)) > 0 && items[0].revents)
+    wire_wait(coordinator->wire, !coordinator->choked, own, OWN, patience_ms(loop));
+    if (own[0].revents)
         read_wishes(loop);
     coordinator_wake(coordinator);
 }
@@ -480,7 +480,8 @@ static enum err listen_on(struct coordinator *coordinator, const struct loop_con
 static enum err start(struct coordinator *coordinator, const struct loop_config *config, struct why *why)
 {
     struct recovery *recovery = recovery_new(coordinator);
-    enum err err = recovery ? make_tables(coordinator, config, why) : why_set(why, ERR_MEMORY, "out of memory");
+    enum err err =
+        recovery ? make_tables(coordinator, config, why) : why_set(why, ERR_MEMORY, "out of memory");
     if (!err)
         err = open_store(coordinator, config, recovery, why);
     if (!err)

@@ -341,6 +341,11 @@ size_t watch_open_count(const struct watch *watch) { return watch->open_count; }
 bool watch_lost(struct watch *watch, uint64_t *peer)
 {
     watch_drain(watch);
+    return watch_known_lost(watch, peer);
+}
+
+bool watch_known_lost(struct watch *watch, uint64_t *peer)
+{
     *peer = 0;
     if (watch->lost_server) {
         watch->lost_server = false;

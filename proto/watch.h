@@ -65,5 +65,7 @@ size_t watch_open_count(const struct watch *watch);
 /* The next peer whose connection closed. A peer is told after its connection closed, and again after each
  * message of it that is seen later: so whoever makes a record of a peer at its message hears of its end. */
 bool watch_lost(struct watch *watch, uint64_t *peer);
+bool watch_known_lost(struct watch *watch,
+                      uint64_t *peer); /* the same of the events that were read already */
 
 #endif

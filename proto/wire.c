@@ -38,6 +38,8 @@ struct port {
     void *socket;
     bool keyed; /* CURVE */
     struct watch *watch;
+    int fd, watch_fd;        /* readable when something changed (ZMQ_FD) */
+    bool filled, watch_told; /* there may be a message; an event of the watch */
 };
 
 struct wire {
@@ -45,6 +47,7 @@ struct wire {
     uint32_t ports_count;
     uint32_t turn, burst; /* the port that is read from, and how many messages it gave since it is */
     bool routed;          /* ROUTER */
+    bool waits;           /* by wire_wait: filled and watch_told are kept */
     uint8_t own_half[KEY_BYTES], server_half[KEY_BYTES]; /* public; for the words of a refusal */
     char role[16];
     char url[ENDPOINT_MAX]; /* a client's */
@@ -156,6 +159,12 @@ static enum err wire_new(bool routed, struct wire **wire, struct why *why)
     return ERR_OK;
 }
 
+static bool get_fd(void *socket, int *fd)
+{
+    size_t size = sizeof *fd;
+    return zmq_getsockopt(socket, ZMQ_FD, fd, &size) == 0;
+}
+
 static enum err open_port(struct wire *wire, void *context, const struct wire_keys *keys, struct port **port,
                           struct why *why)
 {
@@ -171,7 +180,12 @@ static enum err open_port(struct wire *wire, void *context, const struct wire_ke
     if (keys &&
         !(wire->routed ? set_server_keys(opened->socket, keys) : set_client_keys(opened->socket, keys)))
         return refused_by_zmq(why, "cannot set up a socket", "(its keys)");
-    return watch_new(context, opened->socket, wire->routed, &opened->watch, why);
+    err = watch_new(context, opened->socket, wire->routed, &opened->watch, why);
+    opened->filled = opened->watch_told = true;
+    if (err == ERR_OK &&
+        (!get_fd(opened->socket, &opened->fd) || !get_fd(watch_socket(opened->watch), &opened->watch_fd)))
+        return refused_by_zmq(why, "cannot set up a socket", "(its descriptor)");
+    return err;
 }
 
 static void close_frames(struct wire *wire)
@@ -342,6 +356,40 @@ int wire_poll_items(const struct wire *wire, zmq_pollitem_t items[WIRE_ITEMS_MAX
         items[count++] = (zmq_pollitem_t){ .socket = watch_socket(port->watch), .events = ZMQ_POLLIN };
     }
     return count;
+}
+
+/* A descriptor of ZeroMQ's is readable when something changed, and reading or sending takes that away: so the
+ * socket itself is asked after the sends of a turn, and then nothing comes unnoticed. */
+static bool is_filled(const struct port *port)
+{
+    int events = 0;
+    size_t size = sizeof events;
+    return port->filled ||
+           (zmq_getsockopt(port->socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN));
+}
+
+void wire_wait(struct wire *wire, bool listening, struct pollfd *own, int own_count, long timeout_ms)
+{
+    struct pollfd all[WIRE_OWN_MAX + WIRE_ITEMS_MAX];
+    nfds_t count = (nfds_t)own_count;
+    ENSURE(own_count <= WIRE_OWN_MAX);
+    wire->waits = true;
+    memcpy(all, own, count * sizeof *own);
+    for (uint32_t i = 0; listening && i < wire->ports_count; i++) {
+        struct port *port = &wire->ports[i];
+        port->filled = is_filled(port);
+        timeout_ms = port->filled ? 0 : timeout_ms;
+        all[count++] = (struct pollfd){ .fd = port->fd, .events = POLLIN };
+        all[count++] = (struct pollfd){ .fd = port->watch_fd, .events = POLLIN };
+    }
+    if (poll(all, count, (int)timeout_ms) <= 0)
+        for (nfds_t i = 0; i < count; i++)
+            all[i].revents = 0;
+    memcpy(own, all, (size_t)own_count * sizeof *own);
+    for (uint32_t i = 0; listening && i < wire->ports_count; i++) {
+        wire->ports[i].filled = wire->ports[i].filled || all[own_count + 2 * (int)i].revents;
+        wire->ports[i].watch_told = wire->ports[i].watch_told || all[own_count + 2 * (int)i + 1].revents;
+    }
 }
 
 void *wire_socket(const struct wire *wire) { return wire->ports[0].socket; }
@@ -577,8 +625,10 @@ static bool receive_from(struct wire *wire, uint32_t index, struct wire_in *in)
 {
     struct port *port = &wire->ports[index];
     bool more;
-    if (!read_peer(wire, index, &in->peer, &more))
+    if ((wire->waits && !port->filled) || !read_peer(wire, index, &in->peer, &more)) {
+        port->filled = false;
         return false;
+    }
     (void)zmq_msg_close(&wire->body);
     (void)zmq_msg_init(&wire->body);
     if (more && zmq_msg_recv(&wire->body, port->socket, ZMQ_DONTWAIT) < 0) {
@@ -601,6 +651,13 @@ static void next_port(struct wire *wire)
     wire->burst = 0;
 }
 
+static void hear_watch(struct wire *wire, struct port *port)
+{
+    if (!wire->waits || port->watch_told)
+        watch_drain(port->watch);
+    port->watch_told = false;
+}
+
 bool wire_receive(struct wire *wire, struct wire_in *in)
 {
     memset(in, 0, sizeof *in);
@@ -610,7 +667,7 @@ bool wire_receive(struct wire *wire, struct wire_in *in)
     for (uint32_t tried = 0; tried < wire->ports_count; tried++) {
         if (receive_from(wire, wire->turn, in))
             return true;
-        watch_drain(wire->ports[wire->turn].watch);
+        hear_watch(wire, &wire->ports[wire->turn]);
         next_port(wire);
     }
     return false;
@@ -709,8 +766,10 @@ enum wire_refusal wire_refused(struct wire *wire, struct why *why)
 
 bool wire_lost(struct wire *wire, wire_peer *peer)
 {
-    for (uint32_t i = 0; i < wire->ports_count; i++)
-        if (watch_lost(wire->ports[i].watch, peer))
+    for (uint32_t i = 0; i < wire->ports_count; i++) {
+        hear_watch(wire, &wire->ports[i]);
+        if (watch_known_lost(wire->ports[i].watch, peer))
             return true;
+    }
     return false;
 }

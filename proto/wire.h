@@ -15,6 +15,7 @@
 #include "key.h"
 #include "messages.h"
 
+#include <poll.h>
 #include <zmq.h>
 
 /* A peer as ROUTER names it: 5 bytes chosen by the socket (never by the peer), as a number: never 0, never
@@ -65,6 +66,13 @@ void wire_free(struct wire **wire);
  * opened or closed. All must be read: wire_lost and a wire_receive that says false do. */
 enum { WIRE_ITEMS_MAX = 4 };
 int wire_poll_items(const struct wire *wire, zmq_pollitem_t items[WIRE_ITEMS_MAX]);
+
+/* Wait for that, or for one of own as poll(2) does, for at most so many milliseconds; not listening: for own
+ * alone. In place of zmq_poll, which asks each socket twice, and each asking is a system call or two. After
+ * the first call wire_receive and wire_lost look only where something is known to be: always wait like this,
+ * or never. own_count is at most WIRE_OWN_MAX. */
+enum { WIRE_OWN_MAX = 8 };
+void wire_wait(struct wire *wire, bool listening, struct pollfd *own, int own_count, long timeout_ms);
 
 /* The same, of a client or of a server without keys: they have one port. */
 void *wire_socket(const struct wire *wire);
