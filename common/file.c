@@ -48,8 +48,11 @@ enum err file_pread(int fd, void *bytes, size_t size, uint64_t offset, const cha
 static enum err write_failed(const char *path, struct why *why)
 {
     bool full = errno == ENOSPC || errno == EDQUOT;
-    return why_set_errno(why, full ? ERR_FULL : errno == EIO ? ERR_SYSTEM : ERR_FILE, "%s: cannot be written",
-                         path);
+    return why_set_errno(why,
+                         full           ? ERR_FULL
+                         : errno == EIO ? ERR_SYSTEM
+                                        : ERR_FILE,
+                         "%s: cannot be written", path);
 }
 
 enum err file_pwrite(int fd, const void *bytes, size_t size, uint64_t offset, const char *path,

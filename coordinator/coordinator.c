@@ -4,8 +4,8 @@
 #include "answer.h"
 #include "clock.h"
 #include "ensure.h"
-#include "gate.h"
 #include "file.h"
+#include "gate.h"
 #include "ledger.h"
 #include "online.h"
 #include "precision.h"
@@ -603,8 +603,7 @@ struct view coordinator_view(const struct coordinator *coordinator)
                           .full = coordinator->full,
                           .state_dir = coordinator->state_dir,
                           .unread_bytes = credits_bytes(coordinator->credits),
-                          .backlog_bytes =
-                              coordinator->slow ? store_backlog_bytes(coordinator->store) : 0,
+                          .backlog_bytes = coordinator->slow ? store_backlog_bytes(coordinator->store) : 0,
                           .state_bytes = retention_bytes(coordinator->retention),
                           .state_free_bytes = free_bytes,
                           .pid = (uint64_t)getpid(),

@@ -67,7 +67,7 @@ struct coordinator {
     struct fetches *fetches;
     struct credits *credits;
     uint64_t unread_us; /* when unread.c looks again */
-    struct held *held; /* handout.c's */
+    struct held *held;  /* handout.c's */
     struct online *online;
     struct retention *retention;
 
@@ -77,27 +77,27 @@ struct coordinator {
     const struct answer *answer; /* the result that the scheduler is being told of; NULL = none */
     uint64_t comparing_bytes;    /* fresh rows that the clerk has, to be compared with stored ones */
     struct sched_actions actions;
-    bool stepping;                          /* actions are being carried out: they may not step again */
-    bool doomed;                            /* some peer is: see coordinator_flush */
-    bool paused; /* the scheduler is told to lease nothing: see coordinator_pace */
-    bool slow;   /* as too much waits for the disk */
-    bool choked; /* much more than that: no message is read until the store has caught up */
-    bool broken;                            /* the store is: nothing more may be acknowledged */
-    uint64_t grace_us;                      /* how long at most, 0 = default; see recovery_look */
+    bool stepping;     /* actions are being carried out: they may not step again */
+    bool doomed;       /* some peer is: see coordinator_flush */
+    bool paused;       /* the scheduler is told to lease nothing: see coordinator_pace */
+    bool slow;         /* as too much waits for the disk */
+    bool choked;       /* much more than that: no message is read until the store has caught up */
+    bool broken;       /* the store is: nothing more may be acknowledged */
+    uint64_t grace_us; /* how long at most, 0 = default; see recovery_look */
     uint64_t grace_from_us, grace_until_us; /* until: 0 = none, or over */
     bool reoffered;                         /* in it, a worker came back with work in hand */
     char full[PATH_MAX_BYTES];              /* the path whose disk is full; "" = none */
-    uint64_t complaints_us; /* start of the second in which complaints about peers are counted */
-    uint32_t complaints;    /* in it; only the first few are logged */
-    uint64_t looked_us;     /* access.c: when it last looked whose keys had ended */
+    uint64_t complaints_us;     /* start of the second in which complaints about peers are counted */
+    uint32_t complaints;        /* in it; only the first few are logged */
+    uint64_t looked_us;         /* access.c: when it last looked whose keys had ended */
     char list_trouble[WHY_MAX]; /* what was said of the allow list last */
 };
 
 /* Read the clock: once a turn. */
 void coordinator_wake(struct coordinator *coordinator);
 
-/* Work pauses while the disk is full or slow and while workers are awaited after a start, and goes on when none of that
- * is so any more: to be called after any of it has changed. */
+/* Work pauses while the disk is full or slow and while workers are awaited after a start, and goes on when
+ * none of that is so any more: to be called after any of it has changed. */
 void coordinator_pace(struct coordinator *coordinator);
 
 /* Tell the scheduler, carry out all it says. */
@@ -109,14 +109,16 @@ bool coordinator_send(struct coordinator *coordinator, wire_peer peer, const str
 void coordinator_send_worker(struct coordinator *coordinator, struct worker *worker,
                              const struct message *message);
 
-/* The same with payload, which is counted against what the peer has not read (credit.h); taken, whatever comes of it. */
+/* The same with payload, which is counted against what the peer has not read (credit.h); taken, whatever
+ * comes of it. */
 bool coordinator_send_frames(struct coordinator *coordinator, wire_peer peer, const struct message *message,
                              struct wire_frame *frames, uint32_t frames_count);
 
 /* Bytes that a peer was sent and has not read. */
 uint64_t coordinator_unread(const struct coordinator *coordinator, wire_peer peer);
 
-/* A peer is cut off at the end of the turn: its connection is closed, what is held for it is freed. why: static. */
+/* A peer is cut off at the end of the turn: its connection is closed, what is held for it is freed. why:
+ * static. */
 void coordinator_doom(struct coordinator *coordinator, wire_peer peer, const char *why);
 
 /* Answer a request that has no payload to send; text is for a failure. */

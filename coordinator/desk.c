@@ -94,7 +94,9 @@ static enum err accept_job(struct coordinator *coordinator, const struct message
     struct record *record;
     uint32_t model = registry_number(coordinator->registry, submit->model_blob);
     if (model == REGISTRY_NONE)
-        return why_set(why, ERR_MEMORY, "the coordinator is out of memory");
+        return why_set(why, ERR_FULL,
+                       "%d model files were used since the coordinator began, which is the most: restart it",
+                       REGISTRY_FILES_MAX);
     if (tenants_number(coordinator->tenants, submit->tenant) == TENANTS_NONE)
         return why_set(why, ERR_FULL, "--tenant %s: %d tenants are known, which is the most", submit->tenant,
                        SCHED_TENANTS_MAX);
@@ -122,6 +124,18 @@ static enum err rehearse(struct coordinator *coordinator, const struct message_s
     return err;
 }
 
+/* What would have to be noted down, and would wait for room without an answer. */
+static enum err check_disk(const struct coordinator *coordinator, struct why *why)
+{
+    if (!*coordinator->full)
+        return ERR_OK;
+    return why_set(
+        why, ERR_FULL,
+        "disk full on %.300s: nothing new is accepted until there is room; free some there, or remove jobs "
+        "that are over with `motley job remove`",
+        coordinator->full);
+}
+
 /* Of a full table no single tenant has more than half, so that the others can go on. */
 static enum err check_share(const struct coordinator *coordinator, const char *tenant, wire_peer peer,
                             struct why *why)
@@ -136,8 +150,9 @@ static enum err check_share(const struct coordinator *coordinator, const char *t
     }
     return open < TENANT_JOBS_OPEN_MAX
                ? ERR_OK
-               : why_set(why, ERR_FULL, "tenant '%s' has %d open jobs, which is the most; wait for one to end",
-                         name, TENANT_JOBS_OPEN_MAX);
+               : why_set(why, ERR_FULL,
+                         "tenant '%s' has %d open jobs, which is the most; wait for one to end", name,
+                         TENANT_JOBS_OPEN_MAX);
 }
 
 void desk_submit(struct coordinator *coordinator, struct wire_in *in)
@@ -159,6 +174,8 @@ void desk_submit(struct coordinator *coordinator, struct wire_in *in)
     if (!err)
         err = submission_check(submit, coordinator->state_dir, same_host, coordinator->roots,
                                coordinator->jobs, &why);
+    if (!err && !submit->dry_run)
+        err = check_disk(coordinator, &why);
     if (!err)
         err = check_share(coordinator, submit->tenant, in->peer, &why);
     if (!err)
@@ -252,6 +269,8 @@ void desk_change(struct coordinator *coordinator, struct wire_in *in)
     uint64_t last = 0;
     enum err err = selection_init(&selection, coordinator->jobs, access_viewer(coordinator, in->peer),
                                   change->which, &why);
+    if (!err)
+        err = check_disk(coordinator, &why);
     uint64_t count = err ? 0 : changeable(coordinator, &selection, &last);
     for (size_t i = 0; count && !err && i < selection.count; i++) {
         struct record *record = jobs_find(coordinator->jobs, selection.numbers[i]);
@@ -275,8 +294,8 @@ static void remove_jobs(struct coordinator *coordinator, const struct message_re
     struct why why = { "" };
     struct record *last = NULL;
     uint64_t count = 0;
-    enum err err = selection_init(&selection, coordinator->jobs, access_viewer(coordinator, peer),
-                                  ask->which, &why);
+    enum err err =
+        selection_init(&selection, coordinator->jobs, access_viewer(coordinator, peer), ask->which, &why);
     for (size_t i = 0; i < selection.count && !err && count < REMOVED_AT_ONCE; i++) {
         struct record *record = jobs_find(coordinator->jobs, selection.numbers[i]);
         enum err refused = retention_check(record, &why);
@@ -299,8 +318,10 @@ static void remove_model(struct coordinator *coordinator, const struct message_r
     struct why why;
     enum err err = ERR_OK;
     if (registry_find(coordinator->registry, ask->which) == SIZE_MAX)
-        err = why_set(&why, ERR_NOT_FOUND,
-                      "no such model: %s; `motley model list` shows those there are", ask->which);
+        err = why_set(&why, ERR_NOT_FOUND, "no such model: %s; `motley model list` shows those there are",
+                      ask->which);
+    else if ((err = check_disk(coordinator, &why)))
+        log_debug("REMOVE-REFUSED", "%s", why.text);
     else if (ledger_model_drop(coordinator, ask->which, &answer))
         err = why_set(&why, ERR_MEMORY, "the coordinator is out of memory");
     if (err)
@@ -475,7 +496,7 @@ void desk_model_add(struct coordinator *coordinator, struct wire_in *in)
     struct why why;
     uint64_t bytes;
     enum err err;
-    if ((err = registry_check(coordinator->registry, model, &why)))
+    if ((err = registry_check(coordinator->registry, model, &why)) || (err = check_disk(coordinator, &why)))
         coordinator_reply(coordinator, in->peer, model->request, err, why.text, 0);
     else if (!clerk_blob_find(coordinator->state_dir, model->blob, &bytes))
         coordinator_reply(coordinator, in->peer, model->request, ERR_NOT_FOUND,
@@ -513,8 +534,8 @@ static enum err ask_output(struct coordinator *coordinator, const struct message
     struct record *record;
     if (peer->pieces == PIECES_IN_FLIGHT)
         return why_set(why, ERR_LIMIT, "OUTPUT_GET: more than %d unanswered", PIECES_IN_FLIGHT);
-    enum err err = find_output(coordinator, get, access_viewer(coordinator, peer->id), &record, path,
-                               sizeof path, why);
+    enum err err =
+        find_output(coordinator, get, access_viewer(coordinator, peer->id), &record, path, sizeof path, why);
     if (err)
         return err;
     struct fetch *fetch = calloc(1, sizeof *fetch);

@@ -4,6 +4,7 @@
 #include "clerk.h"
 #include "ensure.h"
 #include "file.h"
+#include "rng.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,8 @@ struct jobs {
     size_t max, open_count; /* open_count is only an upper bound: recounted when it reaches max */
     size_t count, capacity;
     struct record **at; /* ascending numbers */
+    size_t places;      /* of by_uuid: a power of two, never more than half full */
+    struct record **by_uuid;
     struct decoder *decoder;
     uint64_t decoded; /* whose spec the decoder holds; 0 = nobody's */
     const struct message *message;
@@ -37,6 +40,7 @@ void jobs_free(struct jobs **jobs)
     for (size_t i = 0; i < (*jobs)->count; i++)
         record_free(&(*jobs)->at[i]);
     free((*jobs)->at);
+    free((*jobs)->by_uuid);
     if ((*jobs)->decoder)
         decoder_free(&(*jobs)->decoder);
     free(*jobs);
@@ -131,6 +135,58 @@ static enum err describe(struct record *job, const struct message_submit *submit
     return err ? err : keep_outputs(job, submit, why);
 }
 
+/* ---- by uuid: open addressing, a removal moves back what it parted from its place ---- */
+
+static size_t home(const struct jobs *jobs, const uint8_t uuid[UUID_BYTES])
+{
+    uint64_t half;
+    memcpy(&half, uuid, sizeof half);
+    return (size_t)rng_mix64(half) & (jobs->places - 1);
+}
+
+/* Where it is, or the empty place where it would go. */
+static size_t seek(const struct jobs *jobs, const uint8_t uuid[UUID_BYTES])
+{
+    size_t place = home(jobs, uuid);
+    while (jobs->by_uuid[place] && memcmp(jobs->by_uuid[place]->uuid, uuid, UUID_BYTES) != 0)
+        place = (place + 1) & (jobs->places - 1);
+    return place;
+}
+
+static bool index_has_room(struct jobs *jobs)
+{
+    if (2 * (jobs->count + 1) <= jobs->places)
+        return true;
+    size_t places = jobs->places ? 2 * jobs->places : 128;
+    struct record **by_uuid = calloc(places, sizeof *by_uuid);
+    if (!by_uuid)
+        return false;
+    free(jobs->by_uuid);
+    jobs->by_uuid = by_uuid;
+    jobs->places = places;
+    for (size_t i = 0; i < jobs->count; i++)
+        by_uuid[seek(jobs, jobs->at[i]->uuid)] = jobs->at[i];
+    return true;
+}
+
+static void index_remove(struct jobs *jobs, const struct record *job)
+{
+    size_t mask = jobs->places - 1, hole = seek(jobs, job->uuid);
+    if (jobs->by_uuid[hole] != job)
+        return; /* a journal of old may have one twice */
+    for (size_t next = (hole + 1) & mask; jobs->by_uuid[next]; next = (next + 1) & mask)
+        if (((next - home(jobs, jobs->by_uuid[next]->uuid)) & mask) >= ((next - hole) & mask)) {
+            jobs->by_uuid[hole] = jobs->by_uuid[next];
+            hole = next;
+        }
+    jobs->by_uuid[hole] = NULL;
+}
+
+struct record *jobs_find_uuid(const struct jobs *jobs, const uint8_t uuid[UUID_BYTES])
+{
+    return jobs->places ? jobs->by_uuid[seek(jobs, uuid)] : NULL;
+}
+
 static enum err insert(struct jobs *jobs, struct record *job, struct why *why)
 {
     ENSURE(jobs->count == 0 || jobs->at[jobs->count - 1]->number < job->number);
@@ -142,7 +198,10 @@ static enum err insert(struct jobs *jobs, struct record *job, struct why *why)
         jobs->at = at;
         jobs->capacity = capacity;
     }
+    if (!index_has_room(jobs))
+        return why_set(why, ERR_MEMORY, "out of memory for %zu jobs", jobs->count + 1);
     jobs->at[jobs->count++] = job;
+    jobs->by_uuid[seek(jobs, job->uuid)] = job;
     jobs->open_count++;
     return ERR_OK;
 }
@@ -265,6 +324,7 @@ void jobs_remove(struct jobs *jobs, uint64_t number)
         return;
     if (jobs->decoded == number)
         jobs->decoded = 0;
+    index_remove(jobs, jobs->at[index]);
     record_free(&jobs->at[index]);
     jobs->count--;
     memmove(jobs->at + index, jobs->at + index + 1, (jobs->count - index) * sizeof *jobs->at);
@@ -276,14 +336,6 @@ struct record *jobs_find(const struct jobs *jobs, uint64_t number)
 {
     size_t index = lower_bound(jobs, number);
     return index < jobs->count && jobs->at[index]->number == number ? jobs->at[index] : NULL;
-}
-
-struct record *jobs_find_uuid(const struct jobs *jobs, const uint8_t uuid[UUID_BYTES])
-{
-    for (size_t i = jobs->count; i-- > 0;)
-        if (memcmp(jobs->at[i]->uuid, uuid, UUID_BYTES) == 0)
-            return jobs->at[i];
-    return NULL;
 }
 
 struct place {

@@ -105,7 +105,8 @@ enum err ledger_model_drop(struct coordinator *coordinator, const char *which,
 {
     struct store_op *op = store_op_new(STORE_MODEL_DROP);
     size_t name = strcspn(which, "@:");
-    bool ok = op && (op->text = strndup(which, name)) && (!which[name] || (op->text2 = strdup(which + name + 1)));
+    bool ok =
+        op && (op->text = strndup(which, name)) && (!which[name] || (op->text2 = strdup(which + name + 1)));
     if (!ok) {
         if (op)
             store_op_free(&op);

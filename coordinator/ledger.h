@@ -21,8 +21,8 @@ struct ledger_answer {
     uint32_t number; /* > 0 */
 };
 
-/* Post that a model (NAME, NAME@VERSION or NAME:VERSION) is registered no longer. Once durable answer is given: how many
- * files that were. */
+/* Post that a model (NAME, NAME@VERSION or NAME:VERSION) is registered no longer. Once durable answer is
+ * given: how many files that were. */
 MUST_USE enum err ledger_model_drop(struct coordinator *coordinator, const char *which,
                                     const struct ledger_answer *answer);
 

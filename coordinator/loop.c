@@ -38,7 +38,7 @@ static const uint64_t SILENCE_US = 2500000; /* found within 3 s, with the time b
 static const uint64_t STALL_US = 2000000;   /* more than an idle turn takes */
 static const uint64_t SWEEP_US = 100000;
 static const uint64_t REFUSED_EVERY_US = 10000000; /* told at most */
-static const uint64_t RELOAD = 1ull << 32; /* in the counter that loop_stop counts by ones in */
+static const uint64_t RELOAD = 1ull << 32;         /* in the counter that loop_stop counts by ones in */
 static const uint64_t BACKLOG_BYTES = 64ull << 20;
 
 struct loop {
@@ -114,8 +114,9 @@ static void hear_the_end(struct coordinator *coordinator, wire_peer id)
     }
 }
 
-/* While more waits for the disk than memory should hold nothing more is leased: what comes still is what is out already.
- * That is a bound in practice; CHOKED_TIMES as much is one in any case: nothing is read then, not even questions. */
+/* While more waits for the disk than memory should hold nothing more is leased: what comes still is what is
+ * out already. That is a bound in practice; CHOKED_TIMES as much is one in any case: nothing is read then,
+ * not even questions. */
 static bool choke(struct coordinator *coordinator)
 {
     bool before = coordinator->choked;

@@ -22,10 +22,10 @@ struct loop_config {
     uint64_t backlog_max_bytes; /* results not yet durable, beyond which nothing is leased; 0 = 64 MiB */
     const char
         *record; /* the tape of this life: "always-on" = in the state directory, or a file; NULL = none */
-    uint64_t record_max_bytes; /* see recorder.h; 0 = default */
-    const struct roots *roots; /* where clients may name paths; borrowed; NULL = anywhere */
+    uint64_t record_max_bytes;               /* see recorder.h; 0 = default */
+    const struct roots *roots;               /* where clients may name paths; borrowed; NULL = anywhere */
     uint64_t keep_us, keep_jobs, keep_bytes; /* retention.h's rule; 0 = default, UINT64_MAX = no limit */
-    uint64_t inventory_us;                      /* how often the state is looked over; 0 = default */
+    uint64_t inventory_us;                   /* how often the state is looked over; 0 = default */
 };
 
 struct loop;

@@ -14,7 +14,7 @@ enum { CAPACITY_MIN = 64 };
 struct peers {
     size_t max, count, capacity; /* capacity: a power of two */
     size_t uploading;
-    struct peer *at;             /* id 0 = empty */
+    struct peer *at; /* id 0 = empty */
 };
 
 struct peers *peers_new(size_t max)

@@ -17,15 +17,15 @@
 struct peer {
     wire_peer id;
     enum dialogue_state state;
-    uint32_t worker; /* WORKER: its number in the roster */
-    bool same_host;  /* CLIENT: it read our nonce, so it may name paths */
-    uint32_t pieces; /* FETCH or BLOB_PUT that it waits for */
-    bool uploads;    /* CLIENT: it has named blobs, and may be about to submit them */
-    uint64_t reading;       /* bytes that are being read from the disk for it */
-    struct credit *credit;  /* what it was sent and has not read; NULL = nothing yet */
+    uint32_t worker;               /* WORKER: its number in the roster */
+    bool same_host;                /* CLIENT: it read our nonce, so it may name paths */
+    uint32_t pieces;               /* FETCH or BLOB_PUT that it waits for */
+    bool uploads;                  /* CLIENT: it has named blobs, and may be about to submit them */
+    uint64_t reading;              /* bytes that are being read from the disk for it */
+    struct credit *credit;         /* what it was sent and has not read; NULL = nothing yet */
     uint64_t progress, stalled_us; /* of its credit when it was last looked at, and since when it is that */
-    const char *doom;       /* why it is cut off at the end of the turn; NULL = it is not */
-    bool keyed;      /* it came by CURVE, with this key, which was for this role then; else by ipc */
+    const char *doom;              /* why it is cut off at the end of the turn; NULL = it is not */
+    bool keyed; /* it came by CURVE, with this key, which was for this role then; else by ipc */
     enum role role;
     uint8_t key[KEY_BYTES];
 };

@@ -338,6 +338,8 @@ uint32_t registry_number(struct registry *registry, const uint8_t blob[SHA256_BY
     uint32_t number = registry_find_number(registry, blob);
     if (number != REGISTRY_NONE)
         return number;
+    if (registry->files_count == REGISTRY_FILES_MAX)
+        return REGISTRY_NONE;
     if (registry->files_count == registry->files_capacity) {
         uint32_t capacity = registry->files_capacity ? 2 * registry->files_capacity : 16;
         struct registry_file *files = realloc(registry->files, capacity * sizeof *files);

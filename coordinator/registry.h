@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { REGISTRY_NONE = UINT32_MAX, REGISTRY_MODELS_MAX = 100000 };
+enum { REGISTRY_NONE = UINT32_MAX, REGISTRY_MODELS_MAX = 100000, REGISTRY_FILES_MAX = 65536 };
 
 /* A model file that some job uses or used. */
 struct registry_file {
@@ -63,7 +63,8 @@ const uint8_t *registry_blob(const struct registry *registry, size_t index);
 size_t registry_first(const struct registry *registry, size_t index);
 size_t registry_last(const struct registry *registry, size_t index);
 
-/* The number of a model file, given at first use; REGISTRY_NONE when out of memory. */
+/* The number of a model file, given at first use; REGISTRY_NONE when out of memory, or of room:
+ * REGISTRY_FILES_MAX in one life of the coordinator. */
 uint32_t registry_number(struct registry *registry, const uint8_t blob[SHA256_BYTES]);
 uint32_t registry_find_number(const struct registry *registry,
                               const uint8_t blob[SHA256_BYTES]); /* REGISTRY_NONE: not used */

@@ -36,7 +36,7 @@ struct worker {
     bool doomed;         /* a message to it was refused: it is lost at the end of the turn */
     bool draining;       /* it gets nothing new, over reconnects, until it is resumed */
     wire_peer peer;
-    bool bound;                 /* the process belongs to this key (all zero: ipc) in this life */
+    bool bound; /* the process belongs to this key (all zero: ipc) in this life */
     uint8_t key[KEY_BYTES];
     uint8_t holder[UUID_BYTES]; /* both in one: what is under the MACs of its leases */
     struct trail trail;

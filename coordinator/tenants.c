@@ -86,6 +86,10 @@ enum err tenants_configure(struct tenants *tenants, const char *text, struct why
     uint32_t number = tenants_number(tenants, name);
     if (number == TENANTS_NONE)
         return why_set(why, ERR_LIMIT, "--tenant %.80s: at most %d tenants", text, SCHED_TENANTS_MAX);
+    if (tenants->at[number].configured)
+        return why_set(why, ERR_USAGE, "--tenant %.80s: %s was given before; give each tenant once", text,
+                       name);
+    tenants->at[number].configured = true;
     tenants->at[number].weight = weight;
     tenants->at[number].slots_quota = quota;
     return ERR_OK;

@@ -12,6 +12,7 @@
 #include "err.h"
 #include "sched.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,7 @@ struct tenant_row {
     char name[TENANT_MAX_BYTES];
     double weight;        /* 1 unless configured */
     uint32_t slots_quota; /* 0 = none */
+    bool configured;
 };
 
 struct tenants;
@@ -28,8 +30,8 @@ struct tenants;
 struct tenants *tenants_new(void); /* with `default`; NULL when out of memory */
 void tenants_free(struct tenants **tenants);
 
-/* "NAME=WEIGHT" or "NAME=WEIGHT:SLOTS", as --tenant has it. ERR_USAGE; ERR_LIMIT: SCHED_TENANTS_MAX are
- * known.
+/* "NAME=WEIGHT" or "NAME=WEIGHT:SLOTS", as --tenant has it. ERR_USAGE, also for a name that was given before;
+ * ERR_LIMIT: SCHED_TENANTS_MAX are known.
  */
 MUST_USE enum err tenants_configure(struct tenants *tenants, const char *text, struct why *why);
 

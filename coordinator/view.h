@@ -35,17 +35,17 @@ struct view {
     struct registry *registry;
     const struct tenants *tenants;
     const struct events *events;
-    const struct sched *sched;   /* NULL: nothing is live */
-    const struct online *online; /* NULL: as sched */
+    const struct sched *sched;          /* NULL: nothing is live */
+    const struct online *online;        /* NULL: as sched */
     const struct keyring_entry *viewer; /* whose jobs it shows (keyring_sees); NULL = all */
     bool curve;                         /* some address that we listen on is tcp, hence CURVE */
     size_t keys_allowed;
     struct gate_counts counts;
-    const char *url;             /* the first that we listen on */
-    const char *full;            /* the path whose disk is full; "" = none */
+    const char *url;  /* the first that we listen on */
+    const char *full; /* the path whose disk is full; "" = none */
     const char *state_dir;
-    uint64_t backlog_bytes; /* results that wait for a disk that is slow; 0 = it is not */
-    uint64_t unread_bytes;  /* sent, and not read by those who asked */
+    uint64_t backlog_bytes;                 /* results that wait for a disk that is slow; 0 = it is not */
+    uint64_t unread_bytes;                  /* sent, and not read by those who asked */
     uint64_t state_bytes, state_free_bytes; /* 0 = not known */
     uint64_t pid, term;
     uint64_t now_us, started_us; /* monotonic */

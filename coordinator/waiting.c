@@ -150,7 +150,8 @@ bool waiting_text(const struct view *view, const struct record *record, const st
     if (*view->full)
         return snprintf(text, WAITING_MAX, "disk full on %.900s", view->full) > 0;
     if (record->full)
-        return snprintf(text, WAITING_MAX, record->full_fails ? "the disk fails under %.900s" : "disk full on %.900s",
+        return snprintf(text, WAITING_MAX,
+                        record->full_fails ? "the disk fails under %.900s" : "disk full on %.900s",
                         record->full) > 0;
     if (record->state == RECORD_FINISHING)
         return false;

@@ -21,12 +21,13 @@ enum {
     PIECE_BYTES_MAX = 4 << 20, /* one piece of a blob or of an input */
     PIECES_IN_FLIGHT = 8,      /* unanswered FETCH of one worker, BLOB_PUT of one client */
 
-    /* What the coordinator holds of answers that were not read yet, so that a peer that asks and does not read costs so
-     * much and no more. */
-    PEER_AHEAD_BYTES = 16 << 20,   /* pieces read for one peer beyond what it has taken: more of them wait */
-    PEER_UNREAD_BYTES = 64 << 20,  /* of one peer: it may ask for nothing more, or is cut off */
-    ALL_UNREAD_BYTES = 256 << 20,  /* of all peers: pieces wait, large views are refused, who stalls is cut off */
-    PEER_STALL_SECONDS = 10,       /* not taking anything for so long while others wait, or ... */
+    /* What the coordinator holds of answers that were not read yet, so that a peer that asks and does not
+     * read costs so much and no more. */
+    PEER_AHEAD_BYTES = 16 << 20,  /* pieces read for one peer beyond what it has taken: more of them wait */
+    PEER_UNREAD_BYTES = 64 << 20, /* of one peer: it may ask for nothing more, or is cut off */
+    ALL_UNREAD_BYTES =
+        256 << 20,           /* of all peers: pieces wait, large views are refused, who stalls is cut off */
+    PEER_STALL_SECONDS = 10, /* not taking anything for so long while others wait, or ... */
     PEER_STALL_MOST_SECONDS = 300, /* ... so long in any case */
 
     UUID_BYTES = 16,

@@ -36,6 +36,7 @@ struct watch {
     bool lost_server;   /* a DEALER's */
     bool is_connected;  /* a DEALER is: it and its server have greeted each other */
     uint16_t refusal;   /* a DEALER's last handshake failed with this event; 0 = it did not */
+    uint32_t refusals;  /* how many did in a row */
     uint32_t cut_count; /* connections that were cut and not told of */
 };
 
@@ -154,10 +155,13 @@ static void on_client_event(struct watch *watch, uint16_t event)
 {
     watch->is_connected = event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
     watch->lost_server |= event == ZMQ_EVENT_DISCONNECTED;
-    if (event & EVENTS_OF_REFUSAL)
+    if (event & EVENTS_OF_REFUSAL) {
         watch->refusal = event;
-    else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
+        watch->refusals++;
+    } else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
         watch->refusal = 0;
+        watch->refusals = 0;
+    }
 }
 
 /* Its DISCONNECTED follows. */
@@ -247,6 +251,8 @@ uint16_t watch_refusal(struct watch *watch)
     watch_drain(watch);
     return watch->refusal;
 }
+
+uint32_t watch_refusals(const struct watch *watch) { return watch->refusals; }
 
 /* Was id `a` given before id `b`? libzmq counts ids up in 32 bits, which may wrap. */
 static bool is_older(uint64_t a, uint64_t b) { return (int32_t)((uint32_t)a - (uint32_t)b) < 0; }

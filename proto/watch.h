@@ -45,6 +45,7 @@ bool watch_is_connected(struct watch *watch);
 
 /* The event of a DEALER's last handshake if it failed (ZMQ_EVENT_HANDSHAKE_FAILED_*), else 0. */
 uint16_t watch_refusal(struct watch *watch);
+uint32_t watch_refusals(const struct watch *watch); /* how many failed in a row, as of that call */
 
 /* Call it a few times a second. A message of many frames has no end for ZeroMQ until its last frame came:
  * none of its bounds counts what it holds until then, and a peer that goes on for ever fills the memory. So

@@ -764,6 +764,8 @@ enum wire_refusal wire_refused(struct wire *wire, struct why *why)
     }
 }
 
+uint32_t wire_refusals(const struct wire *wire) { return watch_refusals(wire->ports[0].watch); }
+
 bool wire_lost(struct wire *wire, wire_peer *peer)
 {
     for (uint32_t i = 0; i < wire->ports_count; i++) {

@@ -116,7 +116,8 @@ uint32_t wire_guard(struct wire *wire, bool all_heard);
 size_t wire_connections(
     const struct wire *wire); /* that are open: while there are none, nothing is to be guarded */
 
-/* A server: close the connection of a peer. What was not yet sent is lost. It is told by wire_lost like any other. */
+/* A server: close the connection of a peer. What was not yet sent is lost. It is told by wire_lost like any
+ * other. */
 void wire_cut(struct wire *wire, wire_peer peer);
 
 /* A client: has it its server? Asks what the monitor socket told: poll that one, not for ZMQ_POLLOUT. */
@@ -131,6 +132,10 @@ enum wire_refusal {
     WIRE_STRANGER, /* what listens there speaks no CURVE */
 };
 enum wire_refusal wire_refused(struct wire *wire, struct why *why);
+
+/* How many handshakes failed in a row, as of wire_refused: one that was broken off may be a coordinator that
+ * stops, several are not. */
+uint32_t wire_refusals(const struct wire *wire);
 
 /* The next peer whose connection has closed (a DEALER's coordinator is peer 0); false when there is none. A
  * peer is told once a message of it was received, and again if messages that were on their way come after

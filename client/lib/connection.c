@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* After a lost line the next try waits a little, so that a coordinator that starts is not hammered. */
-enum { RETRY_US = 50000, GREETING_US = 3000000 };
+enum { RETRY_US = 50000, GREETING_US = 3000000, HANG_UPS = 3 };
 
 static int poll_ms(uint64_t deadline_us)
 {
@@ -46,7 +46,7 @@ void connection_close(struct motley *connection)
 }
 
 /* Nothing can be sent before there is a line. A refused key is told at once; a coordinator that only hangs up
- * may be one that stops, so it is tried until the time is over. */
+ * may be one that stops, so it is tried a few times. */
 static enum err await_line(struct motley *connection, uint64_t deadline_us, struct why *why)
 {
     zmq_pollitem_t item = { .socket = wire_monitor_socket(connection->wire), .events = ZMQ_POLLIN };
@@ -55,7 +55,8 @@ static enum err await_line(struct motley *connection, uint64_t deadline_us, stru
         if (wire_is_connected(connection->wire))
             return ERR_OK;
         refusal = wire_refused(connection->wire, why);
-        if (refusal == WIRE_KEY_REFUSED || refusal == WIRE_STRANGER)
+        bool hangs_up = refusal == WIRE_CLOSED && wire_refusals(connection->wire) >= HANG_UPS;
+        if (refusal == WIRE_KEY_REFUSED || refusal == WIRE_STRANGER || (hangs_up && !connection->pid))
             return ERR_REFUSED;
         (void)zmq_poll(&item, 1, poll_ms(deadline_us));
     } while (clock_monotonic_us() < deadline_us);

@@ -197,6 +197,7 @@ static void *run(void *argument)
         if (items[0].revents)
             serve_one(gate);
     }
+    (void)zmq_unbind(gate->zap, HANDLER); /* at once, for the next gate; zmq_close takes its time */
     (void)zmq_close(gate->zap);
     return NULL;
 }

@@ -8,7 +8,7 @@
 
 static const double LOAD_MOST_US = 1e10, PRIOR_MOST_US = 1e11,
                     FIGURE_MOST = 1e9; /* hours, a day, gigawatts */
-enum { PATIENCE = 16, PATIENCE_MOST = 1024, THOUGHTS = 4 };
+enum { PATIENCE = 16, PATIENCE_MOST = 1024, THOUGHTS = 4, SLOT_MODELS_KEPT = 16 };
 
 /* What cannot be meant is as good as not said. */
 static double sane(double figure, double most) { return figure >= 0 && figure <= most ? figure : 0; }
@@ -80,11 +80,42 @@ struct slot_model *slot_model_find(const struct slot *slot, uint32_t model)
     return NULL;
 }
 
+static bool is_needed(const struct slot *slot, const struct slot_model *model)
+{
+    bool needed = model->state == SLOT_MODEL_LOADING || model->state == SLOT_MODEL_READY ||
+                  model == slot->latest || slot->asks - model->asked < SLOT_MODELS_KEPT;
+    for (uint32_t i = 0; i < slot->members_count && !needed; i++)
+        needed = slot->members[i]->model == model;
+    for (uint32_t i = 0; i < slot->leases_count && !needed; i++)
+        needed = slot->leases[i].model == model->model;
+    return needed;
+}
+
+static void forget_a_model(struct slot *slot)
+{
+    uint32_t oldest = slot->models_count;
+    for (uint32_t i = 0; i < slot->models_count; i++)
+        if ((oldest == slot->models_count || slot->models[i]->asked < slot->models[oldest]->asked) &&
+            !is_needed(slot, slot->models[i]))
+            oldest = i;
+    if (oldest == slot->models_count)
+        return;
+    free(slot->models[oldest]);
+    slot->models_count--;
+    memmove(&slot->models[oldest], &slot->models[oldest + 1],
+            (slot->models_count - oldest) * sizeof(struct slot_model *));
+}
+
 struct slot_model *slot_model(struct slot *slot, uint32_t model)
 {
     struct slot_model *found = slot_model_find(slot, model);
+    slot->asks++;
+    if (found)
+        found->asked = slot->asks;
     if (found)
         return found;
+    if (slot->models_count >= SLOT_MODELS_MAX)
+        forget_a_model(slot);
     struct slot_model **models = realloc(slot->models, (slot->models_count + 1) * sizeof *models);
     if (!models)
         return NULL;
@@ -92,7 +123,9 @@ struct slot_model *slot_model(struct slot *slot, uint32_t model)
     struct slot_model *fresh = calloc(1, sizeof *fresh);
     if (!fresh)
         return NULL;
-    *fresh = (struct slot_model){ .slot = slot, .model = model, .batch_cap = slot->info.batch_max };
+    *fresh = (struct slot_model){
+        .slot = slot, .model = model, .batch_cap = slot->info.batch_max, .asked = slot->asks
+    };
     curve_init(&fresh->curve, slot->info.alpha_us, slot->info.beta_us);
     return models[slot->models_count++] = fresh;
 }

@@ -53,6 +53,7 @@ struct slot_model {
     uint64_t load_began_us; /* step time of the LOAD */
     uint64_t memory_bytes;  /* while loading or loaded; 0 = unknown */
     uint64_t used_us;       /* step time of its last lease here */
+    uint64_t asked;         /* slot.asks when it was last asked for by slot_model */
     uint64_t load_us;       /* measured; 0 = not yet */
     double best_rate;       /* samples per microsecond of the fastest batch so far; 0 = none */
 };
@@ -80,6 +81,7 @@ struct slot {
     double busy_until_us; /* expected end of all leases; 0 when idle */
     uint32_t models_count;
     struct slot_model **models;
+    uint64_t asks; /* of slot_model */
     uint32_t members_count;
     struct member **members; /* ascending by pool */
     bool draining;           /* its worker gets nothing new */
@@ -102,7 +104,10 @@ struct slot {
 struct slot *slot_new(uint32_t id, uint32_t worker, uint32_t index, const struct sched_slot_info *info);
 void slot_free(struct slot **slot);
 
-/* The slot's entry for a model, made at first use; NULL when out of memory. */
+/* The slot's entry for a model, made at first use; NULL when out of memory. Of more than SLOT_MODELS_MAX
+ * those that were not asked for longest are forgotten, with what was learned, unless they are loaded or jobs
+ * wait for them. */
+enum { SLOT_MODELS_MAX = 64 };
 struct slot_model *slot_model(struct slot *slot, uint32_t model);
 /* Its place in a pool; NULL if it has none. */
 struct member *slot_member(const struct slot *slot, uint32_t pool);

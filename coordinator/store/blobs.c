@@ -105,7 +105,8 @@ enum err blobs_new(const char *state_dir, struct blobs **blobs, struct why *why)
     snprintf(fresh->state_dir, sizeof fresh->state_dir, "%s", state_dir);
     snprintf(fresh->folder, sizeof fresh->folder, "%s/blobs", state_dir);
     enum err err = file_make_dirs(fresh->folder, 0700, why);
-    /* That a killed coordinator made a name does not say that it was synced, and what is found is relied on. */
+    /* That a killed coordinator made a name does not say that it was synced, and what is found is relied on.
+     */
     if (err == ERR_OK)
         err = file_sync_dir(state_dir, why);
     if (err == ERR_OK)

@@ -364,11 +364,12 @@ static enum err read_meta(struct journal *journal, struct why *why)
 }
 
 /* What an earlier life left in the log may never have reached the disk: after a sync that failed Linux takes
- * its pages for clean, and no later sync of the log says otherwise. Copied into the main file they are written
- * again. A full disk loses nothing by waiting. */
+ * its pages for clean, and no later sync of the log says otherwise. Copied into the main file they are
+ * written again. A full disk loses nothing by waiting. */
 static enum err settle_log(struct journal *journal, struct why *why)
 {
-    bool ok = sqlite3_wal_checkpoint_v2(journal->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK;
+    bool ok =
+        sqlite3_wal_checkpoint_v2(journal->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK;
     return ok || is_full(journal->db) ? ERR_OK : failed(journal, why);
 }
 

@@ -11,8 +11,8 @@
 /* clerk_command.progress: stopped and naming exclude each other. */
 enum publish_progress { PUBLISH_GOES_ON, PUBLISH_NAMING, PUBLISH_STOPPED };
 
-/* On failure the temporary files are gone and an older answer still stands. ERR_FULL: no room; ERR_SYSTEM: the
- * disk fails, and may do better when asked again; ERR_REFUSED: stopped. Sorts command->failures. */
+/* On failure the temporary files are gone and an older answer still stands. ERR_FULL: no room; ERR_SYSTEM:
+ * the disk fails, and may do better when asked again; ERR_REFUSED: stopped. Sorts command->failures. */
 MUST_USE enum err publish(const char *state_dir, struct clerk_command *command, struct why *why);
 
 size_t publish_stem(const char *path, enum clerk_output output);

@@ -260,8 +260,6 @@ static enum err take_room(int fd, uint64_t bytes, const char *path, struct why *
 static enum err sync_fresh(struct spool *spool, struct why *why)
 {
     enum err err = ERR_OK;
-    for (uint32_t i = 0; i < spool->fresh_count; i++)
-        (void)sync_file_range(spool->fresh[i], 0, 0, SYNC_FILE_RANGE_WRITE); /* only begun: fsync says how it ended */
     for (uint32_t i = 0; i < spool->fresh_count && err == ERR_OK; i++)
         if (fsync(spool->fresh[i]) != 0 && errno != EINVAL)
             err = why_set_errno(why, ERR_SYSTEM, "%s/spool: the files of new jobs cannot be synced",

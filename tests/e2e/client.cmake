@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-foreach(name words run_alone fleet_up inputs completion policy replay simulate online verify variants isolate retention
+foreach(name words run_alone fleet_up inputs completion policy replay simulate online verify variants isolate retention pressure
         keys worker_restart small_memory bench)
   add_test(NAME e2e/${name}
            COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/${name} ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/bin)

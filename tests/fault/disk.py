@@ -16,7 +16,8 @@ class Disk:
         folder = os.path.realpath(folder)
         self.dir, self.side = os.path.join(folder, "disk"), os.path.join(folder, "side")
         self.flag = os.path.join(folder, "disk-is-full")
-        self.library = os.path.join(os.path.dirname(os.path.realpath(bin_folder)), "lib", "libmotley_fault.so")
+        build = os.path.dirname(os.path.realpath(bin_folder))
+        self.library = os.path.join(build, "lib", "libmotley_fault.so")
         for path in (self.dir, self.side):
             os.makedirs(path, mode=0o700)
 

@@ -36,6 +36,7 @@ JOBS = {
     "folder": (10, [U64, WIDE], FOLDER, "folder"),
     "fetched": (8, [U64], NPY, ""),
     "late": (12, [U64], NPY, "late.npy"),
+    "long": (300, [U64], NPY, "long.npy"),
 }
 MODEL = bytes(range(256)) * 9
 
@@ -105,7 +106,8 @@ def check_file(path, wanted):
     if isinstance(wanted, bytes):
         if data != wanted:
             at = next((i for i in range(min(len(data), len(wanted))) if data[i] != wanted[i]), -1)
-            raise Broken("%s: %d bytes for %d, the first wrong one at %d" % (path, len(data), len(wanted), at))
+            sizes = (len(data), len(wanted))
+            raise Broken("%s: %d bytes for %d, the first wrong one at %d" % (path, *sizes, at))
         return
     try:
         lines = [json.loads(text) for text in data.decode().splitlines()]
@@ -121,9 +123,9 @@ def check_file(path, wanted):
 
 
 class Life:
-    def __init__(self, folder, bin_folder, base=None):
+    def __init__(self, folder, bin_folder, puppet=True):
         self.disk = Disk(folder, bin_folder)
-        self.bin, self.base = bin_folder, base or os.environ
+        self.bin, self.base = bin_folder, os.environ
         self.state, self.out = self.disk.path("state"), self.disk.path("out")
         os.mkdir(self.out)
         os.mkdir(self.state, 0o700)
@@ -132,7 +134,9 @@ class Life:
         self.process = self.connection = None
         self.submitted, self.done, self.cancelled, self.seen = {}, set(), set(), {}
         self.model = self.fetched = False
-        self.puppet = Puppet(self.url, 7, slots=2).start()
+        self.puppet = Puppet(self.url, 7, slots=2)
+        if puppet:
+            self.puppet.start()
         self.end = time.monotonic() + DEADLINE
         self.complaint, self.closed = "", False
 
@@ -149,8 +153,8 @@ class Life:
         env = self.disk.environment(self.base, "motley-coordinator", fault, seed, **more)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [os.path.join(self.bin, "motley-coordinator"), "--state-dir", self.state, "--listen", self.url,
-                 "--heartbeat", "200ms", "--silence", "20s", "--supervised"],
+                [os.path.join(self.bin, "motley-coordinator"), "--state-dir", self.state, "--listen",
+                 self.url, "--heartbeat", "200ms", "--silence", "20s", "--supervised"],
                 env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def words(self):
@@ -237,7 +241,8 @@ class Life:
         if isinstance(status, list):
             status = status[0]
         if status["samples_done"] < self.seen.get(name, 0):
-            raise Broken("job %s had %d samples done, and has %d" % (name, self.seen[name], status["samples_done"]))
+            numbers = (self.seen[name], status["samples_done"])
+            raise Broken("job %s had %d samples done, and has %d" % (name, *numbers))
         self.seen[name] = status["samples_done"]
         for ended, word in ((self.done, "done"), (self.cancelled, "cancelled")):
             if name in ended and status["state"] != word:
@@ -265,8 +270,9 @@ class Life:
     def submit_held(self):
         """A job that nobody computes."""
         if "held" not in self.submitted:
-            fields = zmtp.submit_fields(uuid=job_uuid("held"), name="held", model="synthetic", format="synthetic",
-                                        samples=9, outputs=[U64], require="device.memory >= 900TiB")
+            fields = zmtp.submit_fields(uuid=job_uuid("held"), name="held", model="synthetic",
+                                        format="synthetic", samples=9, outputs=[U64],
+                                        require="device.memory >= 900TiB")
             self.submitted["held"], _ = self.ask(zmtp.SUBMIT, fields)
 
     def cancel(self):

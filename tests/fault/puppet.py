@@ -69,7 +69,8 @@ class Puppet:
 
     def stop(self):
         self.stopping = True
-        self.thread.join()
+        if self.thread.is_alive():
+            self.thread.join()
 
     def hello(self):
         device = {1: "d:0", 2: "cpu", 4: "A puppet"}

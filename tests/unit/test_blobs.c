@@ -163,8 +163,9 @@ static void test_resumed_after_a_power_cut(void **state)
     blobs = new_blobs();
     send_span(blobs, 0, 4 * PIECE);
     /* What was received in this life is not let go of. */
-    assert_int_equal(blobs_put(blobs, digest, 2 * PIECE, SIZE, zeros, sizeof zeros, &held, &(struct why){ "" }),
-                     ERR_FORMAT);
+    assert_int_equal(
+        blobs_put(blobs, digest, 2 * PIECE, SIZE, zeros, sizeof zeros, &held, &(struct why){ "" }),
+        ERR_FORMAT);
     send_span(blobs, 4 * PIECE, SIZE);
     expect_whole();
     blobs_free(&blobs);

@@ -7,7 +7,7 @@
 
 #include <inttypes.h>
 
-enum { FEW = 2000, IN_FLIGHT = 256, JOB_BYTES_MAX = 8192 };
+enum { FEW = 600, IN_FLIGHT = 256, JOB_BYTES_MAX = 8192 };
 
 static bool is_long(void)
 {

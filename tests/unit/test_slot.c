@@ -228,6 +228,27 @@ static void a_drain_of_everybody_stops_and_loses_nothing(void **state)
     story_end(&story);
 }
 
+/* A coordinator that lives long sees more models than anybody needs at a time. */
+static void models_that_nobody_asks_for_are_forgotten(void **state)
+{
+    (void)state;
+    struct slot *slot = make((struct sched_slot_info){ .batch_max = 8, .window = 2 });
+    struct slot_model *loaded = slot_model(slot, 1), *member = slot_model(slot, 2);
+    loaded->state = SLOT_MODEL_READY;
+    assert_non_null(slot_member_add(slot, 7, member));
+    slot_model(slot, 3)->state = SLOT_MODEL_REFUSED;
+    for (uint32_t model = 100; model < 1000; model++) {
+        struct slot_model *before = slot_model(slot, model - 1), *fresh = slot_model(slot, model);
+        assert_ptr_equal(slot_model_find(slot, model - 1), before); /* what was asked for just now stays */
+        assert_ptr_equal(slot_model_find(slot, model), fresh);
+    }
+    assert_int_equal(slot->models_count, SLOT_MODELS_MAX);
+    assert_ptr_equal(slot_model_find(slot, 1), loaded);
+    assert_ptr_equal(slot_model_find(slot, 2), member);
+    assert_null(slot_model_find(slot, 3));
+    slot_free(&slot);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +258,7 @@ int main(void)
         cmocka_unit_test(short_memory_halves_down_to_the_smallest),
         cmocka_unit_test(short_memory_fails_nothing_and_is_remembered),
         cmocka_unit_test(members_are_found_by_pool),
+        cmocka_unit_test(models_that_nobody_asks_for_are_forgotten),
         cmocka_unit_test(a_drained_worker_ends_what_runs_and_gives_back_the_rest),
         cmocka_unit_test(a_drain_of_everybody_stops_and_loses_nothing),
     };

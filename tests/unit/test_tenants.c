@@ -46,10 +46,10 @@ static void weights_and_quotas(void **state)
     assert_int_equal(tenants_configure(tenants, "lab=3", NULL), ERR_OK);
     assert_int_equal(tenants_configure(tenants, "night.shift=0.25:8", NULL), ERR_OK);
     assert_int_equal(tenants_configure(tenants, "default=2:1", NULL), ERR_OK);
-    assert_int_equal(tenants_configure(tenants, "lab=1.5", NULL), ERR_OK); /* the last word counts */
+    assert_int_equal(tenants_configure(tenants, "lab=1.5", NULL), ERR_USAGE); /* which would count? */
     assert_int_equal(tenants_count(tenants), 3);
     assert_true(tenants_at(tenants, 0)->weight == 2 && tenants_at(tenants, 0)->slots_quota == 1);
-    assert_true(tenants_at(tenants, 1)->weight == 1.5 && tenants_at(tenants, 1)->slots_quota == 0);
+    assert_true(tenants_at(tenants, 1)->weight == 3 && tenants_at(tenants, 1)->slots_quota == 0);
     assert_true(tenants_at(tenants, 2)->weight == 0.25 && tenants_at(tenants, 2)->slots_quota == 8);
 }
 
