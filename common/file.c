@@ -45,14 +45,16 @@ enum err file_pread(int fd, void *bytes, size_t size, uint64_t offset, const cha
     return ERR_OK;
 }
 
+/* What errno means for whoever wants to write: room may come, a disk may do better when asked again. */
+static enum err kind_of(int number)
+{
+    bool full = number == ENOSPC || number == EDQUOT;
+    return full ? ERR_FULL : number == EIO ? ERR_SYSTEM : ERR_FILE;
+}
+
 static enum err write_failed(const char *path, struct why *why)
 {
-    bool full = errno == ENOSPC || errno == EDQUOT;
-    return why_set_errno(why,
-                         full           ? ERR_FULL
-                         : errno == EIO ? ERR_SYSTEM
-                                        : ERR_FILE,
-                         "%s: cannot be written", path);
+    return why_set_errno(why, kind_of(errno), "%s: cannot be written", path);
 }
 
 enum err file_pwrite(int fd, const void *bytes, size_t size, uint64_t offset, const char *path,
@@ -293,8 +295,7 @@ static enum err make_dir(const char *path, mode_t mode, struct why *why)
     if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
         return ERR_OK;
     errno = reason == EEXIST ? ENOTDIR : reason;
-    bool full = errno == ENOSPC || errno == EDQUOT;
-    return why_set_errno(why, full ? ERR_FULL : ERR_FILE, "%s: cannot make this folder", path);
+    return why_set_errno(why, kind_of(errno), "%s: cannot make this folder", path);
 }
 
 enum err file_make_dirs(const char *path, mode_t mode, struct why *why)
@@ -455,7 +456,7 @@ static enum err remove_at(int folder, const char *name, const char *path, int de
     if (unlinkat(folder, name, 0) == 0 || errno == ENOENT)
         return ERR_OK;
     if (errno != EISDIR && errno != EPERM)
-        return why_set_errno(why, ERR_FILE, "%s: cannot remove %s", path, name);
+        return why_set_errno(why, kind_of(errno), "%s: cannot remove %s", path, name);
     int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return why_set_errno(why, ERR_FILE, "%s: cannot remove %s", path, name);
@@ -463,7 +464,7 @@ static enum err remove_at(int folder, const char *name, const char *path, int de
     if (err != ERR_OK)
         return err;
     if (unlinkat(folder, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
-        return why_set_errno(why, ERR_FILE, "%s: cannot remove %s", path, name);
+        return why_set_errno(why, kind_of(errno), "%s: cannot remove %s", path, name);
     return ERR_OK;
 }
 

@@ -112,9 +112,24 @@ static const char *keep_text(struct record *record, const char *text)
     return texts[record->texts_count] ? texts[record->texts_count++] : NULL;
 }
 
+/* Samples that fail one after the other for one reason are one entry. */
+static bool extend_failure(struct record *record, uint64_t first, uint64_t count, const char *reason,
+                           const char *worker)
+{
+    struct record_failure *last =
+        record->failures_count ? &record->failures[record->failures_count - 1] : NULL;
+    if (!last || last->first + last->count != first || strcmp(last->reason, reason) != 0 ||
+        strcmp(last->worker, worker) != 0)
+        return false;
+    last->count += count;
+    return true;
+}
+
 enum err record_add_failure(struct record *record, uint64_t first, uint64_t count, const char *reason,
                             const char *worker)
 {
+    if (extend_failure(record, first, count, reason, worker))
+        return ERR_OK;
     if (record->failures_count == record->failures_capacity) {
         size_t capacity = record->failures_capacity ? 2 * record->failures_capacity : 16;
         struct record_failure *failures = realloc(record->failures, capacity * sizeof *failures);

@@ -17,8 +17,8 @@
  * whose declared shape is open (-1) is published as .npy if all its rows turned out alike, else ERR_FORMAT
  * names two samples that differ and asks for .jsonl.
  *
- * Comparing fresh answers with the stored ones (--verify) is done on a third thread, looking over the state directory
- * and freeing the room of what was set aside (aside.h) on a fourth.
+ * Comparing fresh answers with the stored ones (--verify) is done on a third thread, looking over the state
+ * directory and freeing the room of what was set aside (aside.h) on a fourth.
  *
  * A publication is either stopped or named, never both (clerk_stop). */
 #ifndef CLERK_H
@@ -27,9 +27,9 @@
 #include "compare.h"
 #include "dtype.h"
 #include "err.h"
+#include "inventory.h"
 #include "sha256.h"
 #include "store.h"
-#include "inventory.h"
 
 #include <stdatomic.h>
 

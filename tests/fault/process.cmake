@@ -18,7 +18,7 @@ set_tests_properties(fault/kills_long PROPERTIES LABELS "fault;long")
 # A wall clock that a test moves.
 add_library(motley_clock MODULE ${CMAKE_CURRENT_SOURCE_DIR}/clock/clock.c)
 set_target_properties(motley_clock PROPERTIES COMPILE_OPTIONS "-Wall;-Wextra;-O1;-g;-U_FORTIFY_SOURCE"
-                      LINK_OPTIONS "")
+                      LINK_OPTIONS "" C_VISIBILITY_PRESET default)
 fault_test(clock_jumps TEST clock_jumps TIMEOUT 200)
 fault_test(hosts TEST hosts TIMEOUT 200)
 fault_test(exhaustion TEST exhaustion TIMEOUT 300)

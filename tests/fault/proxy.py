@@ -128,6 +128,8 @@ class Connection:
                 self.carry(way, target, data)
         except OSError:
             pass
+        while not self.over.is_set() and (self.is_silent("up") or self.is_silent("down")):
+            self.over.wait(0.02)  # that one end is gone does not arrive either
         self.over.set()
         hard_close(source)
         hard_close(target)
