@@ -32,3 +32,14 @@ endfunction()
 memory_test(core_memory coordinator_core common)
 memory_test(agent_memory worker_agent common)
 memory_test(reader_memory fleet keys coordinator_core common)
+
+# Each of these tests can fail: planted bugs show it, in long runs. That their lists follow the code is looked at
+# always.
+add_test(NAME fault/planted_list
+         COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/planted_run --list ${CMAKE_C_COMPILER} ${CMAKE_SOURCE_DIR}
+                 ${CMAKE_CURRENT_BINARY_DIR}/planted)
+set_tests_properties(fault/planted_list PROPERTIES LABELS mutants TIMEOUT 60)
+add_test(NAME fault/planted
+         COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/planted_run ${CMAKE_C_COMPILER} ${CMAKE_SOURCE_DIR}
+                 ${CMAKE_CURRENT_BINARY_DIR}/planted)
+set_tests_properties(fault/planted PROPERTIES LABELS "mutants;long" TIMEOUT 7200 PROCESSORS 2)
