@@ -213,16 +213,19 @@ static enum err start_worker(struct supervisor *s, const struct fleet_worker *wo
                              struct roll_entry *entry, struct why *why)
 {
     char *argv[PROCESS_ARGS_MAX] = { s->worker, WORD("--coordinator"), s->plan->url, WORD("--supervised") };
-    argv[4] = worker->local ? WORD("--name") : WORD("--member");
-    argv[5] = WORD(worker->name);
+    size_t count = 4;
+    argv[count++] = worker->local ? WORD("--name") : WORD("--member");
+    argv[count++] = WORD(worker->name);
     if (!worker->local) {
-        argv[6] = WORD("--fleet");
-        argv[7] = WORD(s->plan->fleet_path);
+        argv[count++] = WORD("--fleet");
+        argv[count++] = WORD(s->plan->fleet_path);
     }
     if (s->plan->fleeting) { /* none of its processes comes back to find what it left */
-        argv[worker->local ? 6 : 8] = WORD("--spool-bytes");
-        argv[worker->local ? 7 : 9] = WORD("0");
+        argv[count++] = WORD("--spool-bytes");
+        argv[count++] = WORD("0");
     }
+    if (s->plan->isolate && worker->local) /* an emulated device has nothing to isolate */
+        argv[count++] = WORD("--isolate");
     snprintf(entry->role, sizeof entry->role, "worker");
     snprintf(entry->name, sizeof entry->name, "%s", worker->name);
     return start(s, entry, argv, worker->name, why);

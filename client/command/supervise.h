@@ -30,6 +30,7 @@ struct supervise_plan {
     const struct option_list *tenants; /* the coordinator's --tenant; NULL = none */
     const char *keep, *keep_jobs,
         *keep_bytes; /* the coordinator's options of these names; NULL = not given */
+    bool isolate;    /* local workers run models in processes of their own (--isolate) */
     bool fleeting;   /* one job's fleet: state_dir is removed at the end */
     bool logs;       /* the children's output goes to <state_dir>/logs/, else to ours */
     int control_fd;  /* its end stops the fleet; -1 = none */

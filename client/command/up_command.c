@@ -279,6 +279,8 @@ int command_up(int argc, char **argv)
           "how many of them at most (default 100k; all)" },
         { "keep-bytes", 0, OPTION_TEXT, &up.plan.keep_bytes, "BYTES",
           "the state directory's size at most, such as 100GB: the oldest of them go (default: any)" },
+        { "isolate", 0, OPTION_FLAG, &up.plan.isolate, NULL,
+          "local workers run models in sandboxed processes: one that crashes ends an attempt, not the worker" },
         { "json", 0, OPTION_FLAG, &json, NULL, "print JSON for programs once the fleet is started" },
         { 0 }
     };

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Processes and networks that misbehave; docs/faults.md says what each test does, and how to run the long ones.
+# Processes and networks that misbehave; docs/faults.md says what each test does and how to run the long ones.
 function(fault_test name)
   cmake_parse_arguments(PARSE_ARGV 1 fault "" "TEST;TIMEOUT" "WORDS")
   add_test(NAME fault/${name}
@@ -8,8 +8,8 @@ function(fault_test name)
   set_tests_properties(fault/${name} PROPERTIES LABELS fault TIMEOUT ${fault_TIMEOUT} SKIP_RETURN_CODE 77)
 endfunction()
 
-fault_test(kills TEST kills WORDS --kills 200 --rate 20 --minutes 3 TIMEOUT 400)
-fault_test(witness TEST witness WORDS --kills 30 TIMEOUT 200)
+fault_test(kills TEST kills WORDS --kills 200 --rate 16 --minutes 3 TIMEOUT 400)
+fault_test(witness TEST witness WORDS --kills 20 TIMEOUT 200)
 fault_test(network TEST network TIMEOUT 300)
 
 fault_test(kills_long TEST kills WORDS --kills 10000 --minutes 40 TIMEOUT 3000)
@@ -33,8 +33,8 @@ memory_test(core_memory coordinator_core common)
 memory_test(agent_memory worker_agent common)
 memory_test(reader_memory fleet keys coordinator_core common)
 
-# Each of these tests can fail: planted bugs show it, in long runs. That their lists follow the code is looked at
-# always.
+# Each of these tests can fail: planted bugs show it, in long runs. That their lists follow the code is
+# always looked at.
 add_test(NAME fault/planted_list
          COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/planted_run --list ${CMAKE_C_COMPILER} ${CMAKE_SOURCE_DIR}
                  ${CMAKE_CURRENT_BINARY_DIR}/planted)
