@@ -9,6 +9,7 @@
 #include "publication.h"
 #include "rehearsal.h"
 #include "retention.h"
+#include "retry.h"
 #include "selection.h"
 #include "submission.h"
 #include "unread.h"
@@ -282,6 +283,32 @@ void desk_change(struct coordinator *coordinator, struct wire_in *in)
     selection_fini(&selection);
     if (err || !count)
         coordinator_reply(coordinator, in->peer, change->request, err, why.text, 0);
+}
+
+/* Answered when the last of them is open again durably, as the store reports in order. */
+void desk_retry(struct coordinator *coordinator, struct wire_in *in)
+{
+    const struct message_retry *ask = &in->message->retry;
+    struct selection selection;
+    struct why why = { "" };
+    struct record *last = NULL;
+    uint64_t count = 0;
+    enum err err =
+        selection_init(&selection, coordinator->jobs, access_viewer(coordinator, in->peer), ask->which, &why);
+    if (!err)
+        err = check_disk(coordinator, &why);
+    for (size_t i = 0; i < selection.count && !err; i++) {
+        struct record *record = jobs_find(coordinator->jobs, selection.numbers[i]);
+        enum err refused = retry_check(coordinator, record, &why);
+        if (refused && selection.several)
+            continue;
+        err = refused ? refused : retry_begin(coordinator, record, &why);
+        last = record;
+        count++;
+    }
+    selection_fini(&selection);
+    if (err || !last || !record_wait(last, in->peer, ask->request, count))
+        coordinator_reply(coordinator, in->peer, ask->request, err, why.text, count);
 }
 
 /* ---- removing ---- */

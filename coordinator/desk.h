@@ -13,6 +13,7 @@ void desk_view(struct coordinator *coordinator, struct wire_in *in);
 void desk_cancel(struct coordinator *coordinator, struct wire_in *in);
 void desk_change(struct coordinator *coordinator, struct wire_in *in);
 void desk_remove(struct coordinator *coordinator, struct wire_in *in);
+void desk_retry(struct coordinator *coordinator, struct wire_in *in);
 void desk_blob_find(struct coordinator *coordinator, struct wire_in *in);
 void desk_blob_put(struct coordinator *coordinator, struct wire_in *in);
 void desk_model_add(struct coordinator *coordinator, struct wire_in *in);

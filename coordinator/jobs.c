@@ -216,6 +216,10 @@ static bool is_full(struct jobs *jobs)
     return jobs->open_count >= jobs->max;
 }
 
+bool jobs_have_room(struct jobs *jobs) { return !is_full(jobs); }
+
+void jobs_reopened(struct jobs *jobs) { jobs->open_count++; }
+
 enum err jobs_make(uint64_t number, const struct message_submit *submit, int64_t now_us, struct record **job,
                    struct why *why)
 {

@@ -21,6 +21,10 @@ void jobs_free(struct jobs **jobs);
 MUST_USE enum err jobs_add(struct jobs *jobs, uint64_t number, const struct message_submit *submit,
                            int64_t now_us, struct record **job, struct why *why);
 
+/* Is there room for one more that is open? And one that was over is open again. */
+bool jobs_have_room(struct jobs *jobs);
+void jobs_reopened(struct jobs *jobs);
+
 /* The same in no table: yours, to be freed with record_free. */
 MUST_USE enum err jobs_make(uint64_t number, const struct message_submit *submit, int64_t now_us,
                             struct record **job, struct why *why);

@@ -7,6 +7,7 @@
 #include "publication.h"
 #include "recorder.h"
 #include "retention.h"
+#include "retry.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -549,6 +550,16 @@ static void model_dropped(struct coordinator *coordinator, struct store_event *e
     coordinator_reply(coordinator, op->first, op->tag, event->err, event->why.text, count);
 }
 
+static void job_retried(struct coordinator *coordinator, struct store_event *event)
+{
+    struct record *record = jobs_find(coordinator->jobs, event->op->job);
+    ENSURE(record);
+    if (!retry_journaled(coordinator, record, event))
+        answer_waiters(coordinator, record, event->err, event->why.text);
+    else
+        answer_waiters(coordinator, record, ERR_OK, "");
+}
+
 static void job_dropped(struct coordinator *coordinator, struct store_event *event)
 {
     struct record *record = jobs_find(coordinator->jobs, event->op->job);
@@ -564,9 +575,10 @@ static void job_dropped(struct coordinator *coordinator, struct store_event *eve
 static void on_done(struct coordinator *coordinator, struct store_event *event)
 {
     static op_done *const handlers[] = {
-        [STORE_JOB_ADD] = job_added,      [STORE_JOB_MARK] = job_marked,   [STORE_RESULT] = result_stored,
-        [STORE_FAILURE] = failure_stored, [STORE_TALLY] = tally_stored,    [STORE_MODEL_ADD] = model_added,
-        [STORE_JOB_DROP] = job_dropped,   [STORE_JOB_SPEC] = spec_changed, [STORE_MODEL_DROP] = model_dropped,
+        [STORE_JOB_ADD] = job_added,        [STORE_JOB_MARK] = job_marked,   [STORE_RESULT] = result_stored,
+        [STORE_FAILURE] = failure_stored,   [STORE_TALLY] = tally_stored,    [STORE_MODEL_ADD] = model_added,
+        [STORE_JOB_DROP] = job_dropped,     [STORE_JOB_RETRY] = job_retried, [STORE_JOB_SPEC] = spec_changed,
+        [STORE_MODEL_DROP] = model_dropped,
     };
     handlers[event->op->type](coordinator, event);
     store_op_free(&event->op);

@@ -64,7 +64,7 @@ static on_message *const handlers[] = {
     [MESSAGE_MODEL_ADD] = desk_model_add, [MESSAGE_OUTPUT_GET] = desk_output_get,
     [MESSAGE_DRAIN] = desk_drain,         [MESSAGE_INFER] = online_infer,
     [MESSAGE_CHANGE] = desk_change,       [MESSAGE_REMOVE] = desk_remove,
-    [MESSAGE_JOIN] = access_join,
+    [MESSAGE_JOIN] = access_join,         [MESSAGE_RETRY] = desk_retry,
 };
 
 static bool has_handler(enum message_type type)

@@ -195,6 +195,19 @@ void record_drop_failures(struct record *record)
     record->texts_count = record->failures_count = record->failures_capacity = 0;
 }
 
+void record_reopen(struct record *record)
+{
+    record_drop_failures(record);
+    free(record->reason);
+    record->reason = NULL;
+    record->state = RECORD_QUEUED;
+    record->closing = RECORD_STORING;
+    record->failing = record->completing = false;
+    record->finished_us = 0;
+    record->done = record->failed = 0;
+    record->recovered = true; /* only the wall clock can say how long it took in all */
+}
+
 void record_settle(struct record *record, const struct sched *sched)
 {
     struct summary summary;

@@ -3,10 +3,12 @@
  * its report. The scheduler's own state of an open job is elsewhere (sched_job_look); the table of records is
  * in jobs.h.
  *
- *      STORING --durable--> QUEUED --first lease--> RUNNING --all settled--> FINISHING --published,
- * journaled--> DONE |                    \______________________/ \________________________/
- *         '-refused: gone       too many failures, cancelled, unwritable output: FAILED, CANCELLED once
- * journaled
+ *      STORING --durable--> QUEUED --first lease--> RUNNING --all settled--> FINISHING --published--> DONE
+ *         |                    \______________________/ \________________________/
+ *         '-refused: gone       too many failures, cancelled, output cannot be written: FAILED, CANCELLED
+ *
+ * An end is visible once it is journaled. Then the record stays until it is removed (retention.h), or is
+ * QUEUED again (retry.h).
  */
 #ifndef RECORD_H
 #define RECORD_H
@@ -90,7 +92,7 @@ struct record {
     uint64_t verification_told;        /* samples in it when it was last posted */
     uint32_t comparing;                /* comparisons that the clerk has */
     bool completing;                   /* all is settled; it waits for them */
-    bool removing;                     /* the store was told to drop it */
+    bool removing, retrying;           /* the store was told to drop it, or to open it again */
     uint64_t bytes;                    /* what its removal frees, as of the last survey */
 
     uint8_t *past; /* packed summary of earlier lives, or of all once it is over; NULL = none */
@@ -130,6 +132,9 @@ MUST_USE enum err record_restore_share(struct record *record, const char *key, c
 MUST_USE enum err record_add_failure(struct record *record, uint64_t first, uint64_t count,
                                      const char *reason, const char *worker);
 void record_drop_failures(struct record *record);
+
+/* It was over and is QUEUED again, without failures and with nothing counted as done. */
+void record_reopen(struct record *record);
 MUST_USE enum err record_set_past(struct record *record, const uint8_t *bytes, size_t size);
 MUST_USE enum err record_set_reason(struct record *record, const char *reason);
 

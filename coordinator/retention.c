@@ -119,7 +119,7 @@ static int64_t wall_now(const struct retention *retention, uint64_t now_us)
 
 static bool may_go(const struct record *record)
 {
-    return !record_open(record) && !record->removing && !record->assembling;
+    return !record_open(record) && !record->removing && !record->retrying && !record->assembling;
 }
 
 /* Those that could go; malloc'ed. NULL: there are none, or there is no memory to say. */
@@ -337,8 +337,9 @@ enum err retention_check(const struct record *record, struct why *why)
         return why_set(why, ERR_REFUSED,
                        "job %" PRIu64 " is %s: cancel it first, with `motley job cancel %" PRIu64 "`",
                        record->number, record_state_name(record->state), record->number);
-    if (record->assembling)
-        return why_set(why, ERR_FULL, "job %" PRIu64 ": its answer is being fetched; try again in a moment",
+    if (record->assembling || record->retrying)
+        return why_set(why, ERR_FULL,
+                       "job %" PRIu64 ": it is being fetched or retried; try again in a moment",
                        record->number);
     return ERR_OK;
 }

@@ -21,6 +21,7 @@ const struct command command_table[] = {
     { "job results", "write a finished job's answers to a file", command_job_results },
     { "job cancel", "cancel jobs", command_job_cancel },
     { "job change", "give jobs another priority or deadline", command_job_change },
+    { "job retry", "run again what failed of jobs that are over", command_job_retry },
     { "job remove", "keep jobs that are over no longer", command_job_remove },
     { "job explain", "why a job waits or is slow", command_job_explain },
     { "job report", "what each device did in a job", command_job_report },
@@ -58,8 +59,7 @@ const struct command command_table[] = {
 };
 
 static const char *const planned[] = {
-    "job retry",    "bench single-stream", "bench multi-stream",
-    "bench server", "bench offline",       "bench compare",
+    "bench single-stream", "bench multi-stream", "bench server", "bench offline", "bench compare",
 };
 
 /* How many of argv's words are the name's; 0 if they are not. */

@@ -38,6 +38,7 @@ int command_job_results(int argc, char **argv);
 int command_job_cancel(int argc, char **argv);
 int command_job_change(int argc, char **argv);
 int command_job_remove(int argc, char **argv);
+int command_job_retry(int argc, char **argv);
 int command_job_report(int argc, char **argv);
 int command_worker_list(int argc, char **argv);
 int command_job_explain(int argc, char **argv);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* motley job remove, motley model remove: what need not be kept any longer. */
+/* motley job remove, motley model remove: what need not be kept any longer; motley job retry. */
 #include "command.h"
 #include "tool.h"
 
@@ -87,6 +87,40 @@ int command_job_remove(int argc, char **argv)
         code = remove_jobs(connection, &asked, asked.words[i]);
     if (connection && code == 0)
         print_jobs(&asked);
+    motley_close(&connection);
+    return code;
+}
+
+int command_job_retry(int argc, char **argv)
+{
+    static const struct option_usage usage = {
+        "motley job retry", "JOB... [--json]",
+        "Let jobs that are over go on, under their own numbers: samples that failed are run again, and so "
+        "are those that a "
+        "job that was cancelled or failed had not run. What is done stays done; the answer is written anew "
+        "at the end. JOB "
+        "is a job's number, its name, `last`, `all`, or a range such as 3-7.",
+        "  motley job retry 12 && motley job wait 12\n"
+    };
+    struct asked asked = { .words_count = 0 };
+    struct motley_error error;
+    int code;
+    if (!parse(&usage, &asked, argc, argv, &code))
+        return code;
+    if (asked.words_count == 0) {
+        fprintf(stderr, "motley: job retry: which job? give its number, its name, `last` or `all`\n");
+        return MOTLEY_USAGE;
+    }
+    motley *connection = tool_connect(&asked.link, &code);
+    for (size_t i = 0; connection && code == 0 && i < asked.words_count; i++) {
+        int count = motley_retry(connection, asked.words[i], &error);
+        code = count < 0 ? tool_fail_error(&error) : 0;
+        asked.removed += count;
+    }
+    if (connection && code == 0 && asked.link.json)
+        printf("{\"retried\": %" PRId64 "}\n", asked.removed);
+    else if (connection && code == 0)
+        printf("%" PRId64 " go%s on\n", asked.removed, asked.removed == 1 ? "es" : "");
     motley_close(&connection);
     return code;
 }

@@ -170,6 +170,19 @@ int motley_model_remove(motley *connection, const char *which, struct motley_err
     return err == ERR_OK ? (int)count : -1;
 }
 
+int motley_retry(motley *connection, const char *which, struct motley_error *error)
+{
+    struct why why = { "" };
+    struct answer answer = { 0 };
+    struct message message = { .type = MESSAGE_RETRY };
+    message.retry.which = which;
+    enum err err = connection_insist(connection, &message, &answer, &why);
+    int count = err == ERR_OK ? (int)answer.number : -1;
+    answer_free(&answer);
+    motley_error_set(error, err, &why);
+    return count;
+}
+
 static enum err read_change(const struct motley_change *asked, struct message_change *change, struct why *why)
 {
     if (asked->size != sizeof *asked)

@@ -132,6 +132,11 @@ MOTLEY_API int motley_cancel(motley *connection, const char *which, struct motle
  * passed over; one alone is refused. How many are gone, durably, or -1. */
 MOTLEY_API int64_t motley_remove(motley *connection, const char *which, struct motley_error *error);
 
+/* Jobs that are over go on: what failed of them, and what was never run, is run, under the same numbers. Of
+ * several, those of which nothing is left are passed over; one alone is refused. How many go on, durably, or
+ * -1. */
+MOTLEY_API int motley_retry(motley *connection, const char *which, struct motley_error *error);
+
 /* A model is registered no longer: NAME (all its versions) or NAME@VERSION. Jobs that use it go on. How many
  * files that were, or -1. */
 MOTLEY_API int motley_model_remove(motley *connection, const char *which, struct motley_error *error);

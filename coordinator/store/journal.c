@@ -661,6 +661,46 @@ enum err journal_done(struct journal *journal, uint64_t job, uint64_t first, uin
     return run(journal, put, why);
 }
 
+/* What is done of the job, into the operation's blob; what an earlier try left there is replaced. */
+static enum err read_done(struct journal *journal, struct store_op *op, struct why *why)
+{
+    sqlite3_stmt *list = use(journal, DONE_LIST);
+    size_t count = 0, capacity = 0;
+    struct store_range *ranges = NULL;
+    bool row;
+    enum err err;
+    bind_number(list, 1, op->job);
+    while ((err = step(journal, list, &row, why)) == ERR_OK && row) {
+        if (count == capacity) {
+            struct store_range *grown = realloc(ranges, (capacity = 2 * capacity + 16) * sizeof *grown);
+            if (!grown) {
+                finish(list);
+                free(ranges);
+                return why_set(why, ERR_MEMORY, "no memory for what is done of job %" PRIu64, op->job);
+            }
+            ranges = grown;
+        }
+        ranges[count++] = (struct store_range){ column_number(list, 0), column_number(list, 1) };
+    }
+    free(op->blob);
+    op->blob = (uint8_t *)ranges;
+    op->blob_size = count * sizeof *ranges;
+    return err;
+}
+
+enum err journal_job_retry(struct journal *journal, struct store_op *op, struct why *why)
+{
+    sqlite3_stmt *open = use(journal, JOB_OPEN);
+    bind_number(open, 1, op->job);
+    bind_number(open, 2, STORE_JOB_OPEN);
+    bind_text(open, 3, NULL);
+    sqlite3_bind_int64(open, 4, 0); /* it begins when it runs */
+    enum err err = run_changing(journal, open, op->job, why);
+    if (err == ERR_OK)
+        err = run_job(journal, DROP_FAILURE, op->job, why);
+    return err == ERR_OK ? read_done(journal, op, why) : err;
+}
+
 /* ---- the rest ---- */
 
 enum err journal_failure(struct journal *journal, const struct store_op *op, struct why *why)

@@ -50,6 +50,8 @@ void journal_rollback(struct journal *journal);
 MUST_USE enum err journal_job_add(struct journal *journal, const struct store_op *op, struct why *why);
 MUST_USE enum err journal_job_mark(struct journal *journal, const struct store_op *op, struct why *why);
 MUST_USE enum err journal_job_spec(struct journal *journal, const struct store_op *op, struct why *why);
+/* blob, malloc'ed: what is done of it. */
+MUST_USE enum err journal_job_retry(struct journal *journal, struct store_op *op, struct why *why);
 MUST_USE enum err journal_job_drop(struct journal *journal, uint64_t job, struct why *why);
 MUST_USE enum err journal_done(struct journal *journal, uint64_t job, uint64_t first, uint64_t count,
                                struct why *why);

@@ -257,6 +257,12 @@ static enum err apply_drop(struct store *store, struct store_op *op, struct why 
     return err;
 }
 
+static enum err apply_retry(struct store *store, struct store_op *op, struct why *why)
+{
+    enum err err = flush_ranges(store, why);
+    return err == ERR_OK ? journal_job_retry(store->journal, op, why) : err;
+}
+
 static enum err apply(struct store *store, struct store_op *op, struct why *why)
 {
     switch (op->type) {
@@ -267,6 +273,7 @@ static enum err apply(struct store *store, struct store_op *op, struct why *why)
     case STORE_TALLY: return journal_tally(store->journal, op, why);
     case STORE_MODEL_ADD: return journal_model_add(store->journal, op, why);
     case STORE_JOB_SPEC: return journal_job_spec(store->journal, op, why);
+    case STORE_JOB_RETRY: return apply_retry(store, op, why);
     case STORE_JOB_DROP: return apply_drop(store, op, why);
     case STORE_MODEL_DROP: return journal_model_drop(store->journal, op, why);
     }

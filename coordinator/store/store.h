@@ -57,8 +57,14 @@ enum store_op_type {
     STORE_TALLY,      /* job, key, value: accounting of one device in one job, replaces the older value */
     STORE_MODEL_ADD,  /* name, version, spec: a registered model (replaces the same name and version) */
     STORE_JOB_SPEC,   /* job, spec: in place of the older one */
+    STORE_JOB_RETRY,  /* job, which is over: open again, its failures forgotten; the event's op says what is
+                         done of it:  blob is an array of struct store_range */
     STORE_JOB_DROP,   /* job: retention; its rows and spool are removed */
     STORE_MODEL_DROP, /* name, version (NULL = all): no longer registered */
+};
+
+struct store_range {
+    uint64_t first, count;
 };
 
 /* Who owns the bytes of an operation: the store, from store_post until the operation's event was received;

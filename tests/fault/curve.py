@@ -35,6 +35,13 @@ def z85(text):
     return data
 
 
+def z85_text(data):
+    text = ""
+    for (value,) in struct.iter_unpack(">I", data):
+        text += "".join(LETTERS[value // 85**i % 85] for i in (4, 3, 2, 1, 0))
+    return text
+
+
 class Box:
     def __init__(self):
         self.sodium = sodium()

@@ -12,5 +12,6 @@ function(motley_hostile name seconds)
     "LSAN_OPTIONS=suppressions=${CMAKE_CURRENT_FUNCTION_LIST_DIR}/lsan.supp;ASAN_OPTIONS=quarantine_size_mb=16")
 endfunction()
 
-motley_hostile(coordinator 8 coordinator)
-motley_hostile(worker 6 worker)
+motley_hostile(coordinator 7 coordinator)
+motley_hostile(worker 5 worker)
+motley_hostile(client 5 client_lib)

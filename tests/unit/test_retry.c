@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+/* RETRY in whole dialogues: what failed or was never run is run again, and nothing else is. */
+#include "npy.h"
+#include "party.h"
+
+enum { SAMPLES = 40 };
+
+static const uint8_t built_in[SHA256_BYTES];
+static unsigned leased[SAMPLES]; /* how often each sample was since the test looked */
+
+static void submit(struct party *client, const struct party_house *house)
+{
+    static struct message_tensor output = { .name = "answer", .dtype = DTYPE_U64 };
+    static char path[700];
+    uint8_t uuid[UUID_BYTES] = { 1 };
+    struct message message = { .type = MESSAGE_SUBMIT };
+    snprintf(path, sizeof path, "%s/y.npy", house->dir);
+    message.submit = (struct message_submit){ .request = ++client->request,
+                                              .uuid = uuid,
+                                              .name = "job",
+                                              .model = "synthetic",
+                                              .format = "synthetic",
+                                              .samples = SAMPLES,
+                                              .outputs = &output,
+                                              .outputs_count = 1,
+                                              .output_kind = OUTPUT_NPY,
+                                              .batch = 1,
+                                              .max_failures = SAMPLES };
+    party_say(client, &message, NULL, 0);
+    assert_int_equal(party_expect(client, MESSAGE_REPLY)->reply.code, ERR_OK);
+}
+
+static enum err order(struct party *client, enum message_type type, uint64_t *number)
+{
+    struct message message = { .type = type };
+    if (type == MESSAGE_CANCEL)
+        message.cancel = (struct message_cancel){ ++client->request, "1" };
+    else if (type == MESSAGE_REMOVE)
+        message.remove = (struct message_remove){ ++client->request, REMOVE_JOBS, "1" };
+    else
+        message.retry = (struct message_retry){ ++client->request, "1" };
+    party_say(client, &message, NULL, 0);
+    const struct message_reply *reply = &party_expect(client, MESSAGE_REPLY)->reply;
+    *number = reply->number;
+    return (enum err)reply->code;
+}
+
+static void expect_order(struct party *client, enum message_type type)
+{
+    uint64_t number;
+    assert_int_equal(order(client, type, &number), ERR_OK);
+    assert_int_equal(number, 1);
+}
+
+static uint64_t figure(struct party *client, const char *key)
+{
+    yyjson_doc *doc = party_view(client, "job", "1");
+    uint64_t value = yyjson_get_uint(yyjson_obj_get(yyjson_doc_get_root(doc), key));
+    yyjson_doc_free(doc);
+    return value;
+}
+
+static bool is(struct party *client, const char *state)
+{
+    yyjson_doc *doc = party_view(client, "job", "1");
+    bool same = strcmp(yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(doc), "state")), state) == 0;
+    yyjson_doc_free(doc);
+    return same;
+}
+
+static void answer(struct party *worker, const struct message_lease *lease, bool fails)
+{
+    uint64_t row = rng_mix64(lease->first);
+    leased[lease->first]++;
+    party_result(worker, lease, fails ? NULL : &row, sizeof row, fails ? "the test says so" : "");
+}
+
+/* Answer what is leased until the job is over, or so many samples were. Sample `failing` fails. */
+static void work(struct party *worker, struct party *client, uint64_t failing, unsigned most)
+{
+    struct party_lease kept[64];
+    unsigned count = 0;
+    while (count < most && !is(client, "done") && !is(client, "failed")) {
+        if (!wire_receive(worker->wire, &worker->in))
+            continue;
+        const struct message *message = worker->in.message;
+        assert_non_null(message);
+        if (message->type == MESSAGE_LOAD)
+            party_loaded(worker, built_in, true, "");
+        uint32_t leases = message->type == MESSAGE_LEASES ? message->leases.leases_count : 0;
+        assert_true(leases <= 64);
+        for (uint32_t i = 0; i < leases; i++)
+            party_keep(&kept[i], &message->leases.leases[i]);
+        for (uint32_t i = 0; i < leases && count < most; i++, count++)
+            answer(worker, &kept[i].lease, kept[i].lease.first == failing);
+    }
+}
+
+/* The answer as a client gets it. */
+static void expect_answer(struct party *client, uint64_t zero)
+{
+    struct message message = { .type = MESSAGE_OUTPUT_GET };
+    uint64_t rows[SAMPLES];
+    message.output_get = (struct message_output_get){ ++client->request, 1, "output.npy", 0, 4096 };
+    party_say(client, &message, NULL, 0);
+    const struct message_reply *reply = &party_expect(client, MESSAGE_REPLY)->reply;
+    if (reply->code)
+        fail_msg("%s", reply->text);
+    size_t size = zmq_msg_size(&client->in.frames[0]);
+    assert_true(size > sizeof rows);
+    memcpy(rows, (const char *)zmq_msg_data(&client->in.frames[0]) + size - sizeof rows, sizeof rows);
+    for (uint64_t i = 0; i < SAMPLES; i++)
+        assert_int_equal(rows[i], i == zero ? 0 : rng_mix64(i));
+}
+
+static void restart(struct party_house *house)
+{
+    struct why why = { "" };
+    loop_stop(house->loop);
+    pthread_join(house->thread, NULL);
+    loop_free(&house->loop);
+    if (loop_new(&house->config, &house->loop, &why))
+        fail_msg("%s", why.text);
+    assert_int_equal(pthread_create(&house->thread, NULL, party_run, house), 0);
+}
+
+static void what_failed_is_run_again_and_nothing_else(void **state)
+{
+    struct party client, worker;
+    uint64_t number;
+    party_client(&client, *state);
+    submit(&client, *state);
+    assert_int_equal(order(&client, MESSAGE_RETRY, &number), ERR_REFUSED); /* it is not over */
+    party_worker(&worker, *state, "w", "cpu", 1000, 1);
+    work(&worker, &client, 7, UINT32_MAX);
+    assert_int_equal(figure(&client, "samples_failed"), 1);
+    expect_answer(&client, 7);
+    memset(leased, 0, sizeof leased);
+    expect_order(&client, MESSAGE_RETRY);
+    assert_int_equal(figure(&client, "samples_done"), SAMPLES - 1);
+    assert_int_equal(order(&client, MESSAGE_REMOVE, &number), ERR_REFUSED);
+    work(&worker, &client, UINT64_MAX, UINT32_MAX);
+    for (unsigned i = 0; i < SAMPLES; i++)
+        assert_int_equal(leased[i] > 0, i == 7);
+    assert_int_equal(figure(&client, "samples_failed"), 0);
+    assert_int_equal(figure(&client, "samples_done"), SAMPLES);
+    expect_answer(&client, UINT64_MAX);
+    assert_int_equal(order(&client, MESSAGE_RETRY, &number), ERR_REFUSED); /* nothing is left */
+    party_leave(&worker);
+    party_leave(&client);
+}
+
+/* The rest of a job that was cancelled, over restarts before and after. */
+static void a_cancelled_job_goes_on_where_it_was(void **state)
+{
+    struct party_house *house = *state;
+    struct party client, worker;
+    party_client(&client, house);
+    submit(&client, house);
+    party_worker(&worker, house, "w", "cpu", 1000, 1);
+    memset(leased, 0, sizeof leased);
+    work(&worker, &client, UINT64_MAX, 10);
+    while (figure(&client, "samples_done") < 10)
+        continue;
+    expect_order(&client, MESSAGE_CANCEL);
+    party_leave(&worker);
+    party_leave(&client);
+    restart(house);
+    party_client(&client, house);
+    assert_true(is(&client, "cancelled"));
+    expect_order(&client, MESSAGE_RETRY);
+    party_leave(&client);
+    restart(house);
+    party_client(&client, house);
+    assert_int_equal(figure(&client, "samples_done"), 10);
+    party_worker(&worker, house, "w", "cpu", 1000, 1);
+    work(&worker, &client, UINT64_MAX, UINT32_MAX);
+    for (unsigned i = 0; i < SAMPLES; i++)
+        assert_true(leased[i] >= 1);
+    assert_true(is(&client, "done"));
+    expect_answer(&client, UINT64_MAX);
+    party_leave(&worker);
+    party_leave(&client);
+}
+
+#define DIALOGUE(test) cmocka_unit_test_setup_teardown(test, party_set_up, party_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        DIALOGUE(what_failed_is_run_again_and_nothing_else),
+        DIALOGUE(a_cancelled_job_goes_on_where_it_was),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
