@@ -95,9 +95,9 @@ bool policy_exploring(const struct policy_slot *slot, const struct policy_limits
 
 uint32_t policy_best_batch(const struct policy_slot *slot, const struct policy_limits *limits)
 {
-    uint32_t most = largest(slot, limits);
     if (limits->batch > 0)
         return limits->batch < slot->batch_max ? limits->batch : slot->batch_max;
+    uint32_t most = largest(slot, limits);
     if (!curve_known(slot->curve))
         return most;
     double enough = NEAR_BEST * cost_rate(slot, limits, most);
