@@ -30,11 +30,18 @@ enum {
     BALLAST_BYTES = 1 << 20,
     BALLAST_LEAST = 64 << 20,
     OUTPUTS_SMALL = 2,
-    HELD_SMALL = 64
+    HELD_SMALL = 64,
+    SPARES_MAX = 1 << 15
 };
 
 struct range {
     uint64_t job, first, count;
+};
+
+/* Results of at most OUTPUTS_SMALL outputs, to be used again. */
+struct store_spares {
+    uint32_t count;
+    struct store_op *first;
 };
 
 struct store {
@@ -48,7 +55,7 @@ struct store {
     bool gathering;
     struct op_list gathered; /* not yet in posted */
     struct op_list received; /* taken out of reported */
-    struct store_op *spare;  /* results of at most OUTPUTS_SMALL outputs, to be used again */
+    struct store_spares spares;
 
     /* The thread's, between pthread_create and pthread_join. */
     struct journal *journal;
@@ -92,13 +99,14 @@ struct store_op *store_op_new(enum store_op_type type)
 
 static struct store_op *take_spare(struct store *store)
 {
-    struct store_op *op = store->spare;
+    struct store_op *op = store->spares.first;
     if (!op)
         return NULL;
     uint64_t *rows_bytes = op->rows_bytes;
     const void **rows = op->rows;
     uint8_t *held = op->held;
-    store->spare = op->next;
+    store->spares.first = op->next;
+    store->spares.count--;
     *op = (struct store_op){ .type = STORE_RESULT, .rows = rows, .rows_bytes = rows_bytes, .held = held };
     return op;
 }
@@ -111,7 +119,7 @@ struct store_op *store_result_new(struct store *store, uint32_t outputs_count, b
     if (!op)
         op = op_new(STORE_RESULT, 0, OUTPUTS_SMALL, HELD_SMALL);
     if (op)
-        op->home = &store->spare;
+        op->home = &store->spares;
     return op;
 }
 
@@ -126,9 +134,10 @@ void store_op_free(struct store_op **op)
     free(old->text2);
     free(old->blob);
     free(old->refusal);
-    if (old->home) {
-        old->next = *old->home;
-        *old->home = old;
+    if (old->home && old->home->count < SPARES_MAX) {
+        old->next = old->home->first;
+        old->home->first = old;
+        old->home->count++;
     } else {
         free(old);
     }
@@ -653,8 +662,8 @@ void store_free(struct store **store)
     list_clear(&old->posted);
     list_clear(&old->reported);
     list_clear(&old->received);
-    for (struct store_op *op; (op = old->spare) != NULL;) {
-        old->spare = op->next;
+    for (struct store_op *op; (op = old->spares.first) != NULL;) {
+        old->spares.first = op->next;
         free(op);
     }
     spool_free(&old->spool);

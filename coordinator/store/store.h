@@ -94,8 +94,8 @@ struct store_op {
     void (*release)(void *hint); /* RESULT: called once when the rows are no longer needed */
     void *hint;
 
-    struct store_op **home; /* the store's own: where it goes when it is freed; NULL = to free() */
-    struct store_op *next;  /* so are these three, from store_post to store_receive */
+    struct store_spares *home; /* the store's own: where it goes when it is freed; NULL = to free() */
+    struct store_op *next;     /* so are these three, from store_post to store_receive */
     enum err err;
     struct why *refusal;
 };
