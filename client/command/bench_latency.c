@@ -155,7 +155,7 @@ static enum err prepare(struct side *side, const struct end *end, bool echo, str
     const struct wire_keys keys = { end->client, end->server_half, "client" };
     const struct mimes_plan plan = { .url = end->url,
                                      .server_half = end->server_half,
-                                     .keys = end->worker,
+                                     .key = end->worker,
                                      .workers = 1,
                                      .each = { .slots = 1, .window = 2 } };
     uint64_t deadline_us = clock_monotonic_us() + READY_US;
@@ -259,13 +259,13 @@ static int perform(const struct plan *plan)
     struct why why;
     enum err err = echo_start(true, &echo, &why);
     if (err == ERR_OK)
-        err = stage_start(plan->folder, 1, &stage, &why);
+        err = stage_start(plan->folder, &stage, &why);
     if (err == ERR_OK)
-        err = prepare(&bare, &(struct end){ echo.url, echo.key.public_half, stage.workers, &stage.client },
+        err = prepare(&bare, &(struct end){ echo.url, echo.key.public_half, &stage.worker, &stage.client },
                       true, &why);
     if (err == ERR_OK)
         err = prepare(&through,
-                      &(struct end){ stage.url, stage.coordinator_half, stage.workers, &stage.client }, false,
+                      &(struct end){ stage.url, stage.coordinator_half, &stage.worker, &stage.client }, false,
                       &why);
     if (err == ERR_OK)
         err = measure(plan, &through, &bare, &why);

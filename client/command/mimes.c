@@ -177,7 +177,7 @@ static void *thread_main(void *argument)
 static enum err tie(struct mimes *mimes, uint32_t number, struct why *why)
 {
     struct string *string = &mimes->strings[number];
-    const struct wire_keys keys = { &mimes->plan.keys[number], mimes->plan.server_half, "worker" };
+    const struct wire_keys keys = { mimes->plan.key, mimes->plan.server_half, "worker" };
     int fd;
     size_t size = sizeof fd;
     enum err err = mime_new(&mimes->plan.each, number, &string->mime);

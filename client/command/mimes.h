@@ -12,7 +12,7 @@
 struct mimes_plan {
     const char *url;
     const uint8_t *server_half; /* of the one who listens there */
-    const struct key *keys;     /* one for each worker, borrowed until the start returns */
+    const struct key *key;      /* of all of them, borrowed until the start returns */
     uint32_t workers;
     struct mime_plan each;
     bool begins; /* the other end leases nothing by itself (echo.h): mime_begin */

@@ -38,22 +38,17 @@ static enum err allow(const char *state, const struct key *key, enum role role, 
 }
 
 /* Before it starts, so that it reads its list once. */
-static enum err make_keys(struct stage *stage, uint32_t workers, struct why *why)
+static enum err make_keys(struct stage *stage, struct why *why)
 {
     char state[PATH_MAX_BYTES + 16];
     snprintf(state, sizeof state, "%s/state", stage->folder);
-    stage->workers = calloc(workers, sizeof *stage->workers);
-    if (!stage->workers)
-        return why_set(why, ERR_MEMORY, "no memory for the keys of %u workers", workers);
     enum err err = key_make(&stage->client, why);
     if (err == ERR_OK)
+        err = key_make(&stage->worker, why);
+    if (err == ERR_OK)
         err = allow(state, &stage->client, ROLE_CLIENT, "bench", why);
-    for (uint32_t i = 0; i < workers && err == ERR_OK; i++) {
-        err = key_make(&stage->workers[i], why);
-        if (err == ERR_OK)
-            err = allow(state, &stage->workers[i], ROLE_WORKER, "mime", why);
-    }
-    return err;
+    /* An admin's key may be a worker's, and have any number of connections. */
+    return err == ERR_OK ? allow(state, &stage->worker, ROLE_ADMIN, "mimes", why) : err;
 }
 
 static enum err learn_key(struct stage *stage, struct why *why)
@@ -159,7 +154,7 @@ static enum err ask_url(struct stage *stage, struct why *why)
                          error.text[0] ? ": " : "", error.text);
 }
 
-enum err stage_start(const char *parent, uint32_t workers, struct stage *stage, struct why *why)
+enum err stage_start(const char *parent, struct stage *stage, struct why *why)
 {
     char absolute[PATH_MAX_BYTES];
     *stage = (struct stage){ 0 };
@@ -167,7 +162,7 @@ enum err stage_start(const char *parent, uint32_t workers, struct stage *stage, 
     if (err == ERR_OK)
         err = make_folders(absolute, stage, why);
     if (err == ERR_OK)
-        err = make_keys(stage, workers, why);
+        err = make_keys(stage, why);
     if (err == ERR_OK)
         err = start_process(stage, why);
     if (err == ERR_OK)
@@ -205,7 +200,6 @@ void stage_stop(struct stage *stage)
         (void)!file_remove_tree(stage->folder, NULL);
     if (stage->short_dir[0])
         (void)!file_remove_tree(stage->short_dir, NULL);
-    free(stage->workers);
     *stage = (struct stage){ 0 };
 }
 

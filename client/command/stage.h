@@ -22,12 +22,12 @@ struct stage {
     struct process coordinator;
     motley *connection; /* through ipc */
     uint8_t coordinator_half[KEY_BYTES];
-    struct key *workers, client; /* on its list of those who may connect */
+    struct key worker, client; /* on its list of those who may connect; worker: for any number of them */
 };
 
-/* Start it in a fresh folder below parent (NULL: $TMPDIR, else /var/tmp), with keys for so many workers, and
+/* Start it in a fresh folder below parent (NULL: $TMPDIR, else /var/tmp), with keys on its list, and
  * connect. stage_stop in any case. */
-MUST_USE enum err stage_start(const char *parent, uint32_t workers, struct stage *stage, struct why *why);
+MUST_USE enum err stage_start(const char *parent, struct stage *stage, struct why *why);
 void stage_stop(struct stage *stage); /* idempotent */
 
 /* ERR_SYSTEM with its last words if the coordinator has ended. */
