@@ -47,7 +47,7 @@ static const struct encoded *leases_of(struct router *router, uint32_t count)
     if (router->leases[count].bytes)
         return &router->leases[count];
     for (uint32_t i = 0; i < count; i++)
-        leases[i] = (struct message_lease){ .slot = i % 32,
+        leases[i] = (struct message_lease){ .slot = 0, /* which every worker has */
                                             .job = 1,
                                             .first = FIRST + i,
                                             .count = 1,
