@@ -17,6 +17,7 @@
 static const uint64_t LOOK_US = 100000;
 static const uint64_t FLEET_SMALL = 200; /* workers that say all of their heartbeats */
 enum { SILENCE_MS_MAX = 3600000 };
+enum { KEY_WORKERS_MAX = 10000, KEY_SLOTS_MAX = 100000, HELLO_BYTES_MAX = 128 << 10, ATTEMPT_BYTES = 128 };
 
 static struct worker *worker_of(const struct coordinator *coordinator, const struct wire_in *in)
 {
@@ -88,6 +89,43 @@ static enum err check_bound(struct coordinator *coordinator, const struct worker
     return why_set(why, ERR_REFUSED, "HELLO: this worker's identity belongs to another key; take a new one");
 }
 
+/* Records of workers, and their slots in the scheduler, stay as long as the coordinator: a key that brings a
+ * new identity each time must not fill the tables for all others. */
+static enum err check_newcomer(const struct coordinator *coordinator, const struct wire_in *in,
+                               struct why *why)
+{
+    const struct message_hello *hello = &in->message->hello;
+    uint8_t key[KEY_BYTES];
+    uint64_t workers = 0, slots = 0;
+    if (!in->keyed)
+        return ERR_OK;
+    access_key(in, key);
+    for (uint32_t i = 0; i < roster_count(coordinator->roster); i++) {
+        const struct worker *worker = roster_at(coordinator->roster, i);
+        bool same = worker->bound && key_same(worker->key, key);
+        workers += same;
+        slots += same ? worker->slots_count : 0;
+    }
+    if (workers >= KEY_WORKERS_MAX || slots + hello->slots_count > KEY_SLOTS_MAX)
+        return why_set(
+            why, ERR_FULL,
+            "HELLO: this key has brought %llu workers with %llu slots since the coordinator started, "
+            "which is the most; start workers under their old state directories, or give some "
+            "another key",
+            (unsigned long long)workers, (unsigned long long)slots);
+    return ERR_OK;
+}
+
+/* What it says of itself is kept as long, but for the attempts. */
+static enum err check_description(const struct wire_in *in, struct why *why)
+{
+    size_t attempts = (size_t)in->message->hello.attempts_count * ATTEMPT_BYTES;
+    if (!in->keyed || zmq_msg_size(in->body) <= HELLO_BYTES_MAX + attempts)
+        return ERR_OK;
+    return why_set(why, ERR_LIMIT, "HELLO: its devices and slots are described in more than %d bytes",
+                   HELLO_BYTES_MAX);
+}
+
 static void bind_worker(struct worker *worker, const struct wire_in *in)
 {
     uint8_t both[UUID_BYTES + KEY_BYTES], digest[SHA256_BYTES];
@@ -108,6 +146,10 @@ void floor_hello(struct coordinator *coordinator, struct wire_in *in)
     enum err err = check_protocol(hello, &why);
     if (!err && worker)
         err = check_bound(coordinator, worker, in, &why);
+    if (!err)
+        err = check_description(in, &why);
+    if (!err && !worker)
+        err = check_newcomer(coordinator, in, &why);
     if (!err && worker)
         coordinator_lose(coordinator, worker, ROSTER_LOST, "it connected anew");
     if (!err)

@@ -73,6 +73,8 @@ class Herd(Place):
 
     def __enter__(self):
         super().__enter__()
+        suppressions = "suppressions=" + os.path.join(self.source, "tests/tsan.supp")
+        self.environment.setdefault("TSAN_OPTIONS", suppressions)
         os.mkdir(self.state, 0o700)
         os.mkdir(self.path("logs"))
         self.url = "ipc://" + self.path("c.sock")
@@ -91,7 +93,18 @@ class Herd(Place):
             print("what was left of it is kept in", kept, flush=True)
         for program in [self.coordinator, *self.workers]:
             program.kill()
-        super().__exit__(kind, value, trace)
+        found = None if kind else self.sanitizer_found()
+        super().__exit__(kind or (AssertionError if found else None), value, trace)
+        assert not found, found
+
+    def sanitizer_found(self):
+        """The first line with which a sanitizer found something in any program, however that one ended."""
+        for name in sorted(os.listdir(self.path("logs"))):
+            with open(self.path(os.path.join("logs", name)), errors="replace") as file:
+                for line in file:
+                    if "Sanitizer:" in line or "runtime error:" in line:
+                        return "%s: %s" % (name, line.strip())
+        return None
 
     def not_kept(self, folder, names):
         paths = [os.path.join(folder, name) for name in names]

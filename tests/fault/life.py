@@ -26,7 +26,7 @@ WIDE = zmtp.tensor("wide", zmtp.DTYPE_F32, [3])
 BAG = zmtp.tensor("bag", zmtp.DTYPE_F32, [-1])
 NPY, FOLDER, JSONL = 1, 2, 3
 MODEL_ADD, OUTPUT_GET = 38, 39
-DEADLINE, PATIENCE = 20.0, 0.25
+DEADLINE, PATIENCE = 40.0, 0.25
 OPEN = ("queued", "running", "finishing")
 
 # name: samples, outputs, kind and name of the output; "" = the client asks for the bytes.

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-enum { SLOTS = 3, JOBS = 40, LEASES = 600, ACTIONS_MAX = 4096 };
+enum { SLOTS = 3, JOBS = 20, LEASES = 150, ACTIONS_MAX = 4096 };
 
 static struct agent *agent;
 static uint64_t now_us;

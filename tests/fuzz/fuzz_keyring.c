@@ -41,18 +41,31 @@ static void check_entry(const struct keyring_entry *entry)
         FUZZ_CHECK(strnlen(entry->tenants[i], KEYRING_TENANT_MAX) < KEYRING_TENANT_MAX);
 }
 
+/* One folder of the process, in memory where there is such a place. */
+static char dir[64];
+
+static void remove_folder(void)
+{
+    if (file_remove_tree(dir, NULL) != ERR_OK)
+        fprintf(stderr, "%s: is left\n", dir);
+}
+
+static void make_folder(void)
+{
+    snprintf(dir, sizeof dir, "%s/motley-fuzz-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    FUZZ_CHECK(mkdtemp(dir) && atexit(remove_folder) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static char dir[64], allowed[96];
+    static char allowed[96];
     struct keyring *keyring;
     struct joined joined;
     struct key key;
     struct why why = { "" };
     char name[80];
-    if (!*dir) { /* one folder of the process, in memory where there is such a place */
-        snprintf(dir, sizeof dir, "%s/motley-fuzz-XXXXXX",
-                 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-        FUZZ_CHECK(mkdtemp(dir));
+    if (!*dir) {
+        make_folder();
         snprintf(allowed, sizeof allowed, "%s/keys/allowed", dir);
         FUZZ_CHECK(file_make_dirs(allowed, 0700, NULL) == ERR_OK);
     }

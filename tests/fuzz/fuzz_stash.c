@@ -45,19 +45,30 @@ static struct stash_entry *visit(void *context, const struct stash_result *resul
     return taken < 4 ? &entries[taken++] : NULL;
 }
 
+/* One folder of the process, in memory where there is such a place. */
+static char dir[64];
+
+static void remove_folder(void)
+{
+    if (file_remove_tree(dir, NULL) != ERR_OK)
+        fprintf(stderr, "%s: is left\n", dir);
+}
+
+static void make_folder(void)
+{
+    snprintf(dir, sizeof dir, "%s/motley-fuzz-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    FUZZ_CHECK(mkdtemp(dir) && atexit(remove_folder) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static char dir[64];
     static const uint8_t uuid[STASH_UUID_BYTES] = { 1, 2, 3 };
     char path[128];
     struct stash *stash;
     struct why why = { "" };
     uint64_t sum = 0;
-    if (!*dir) {
-        snprintf(dir, sizeof dir, "%s/motley-fuzz-XXXXXX",
-                 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-        FUZZ_CHECK(mkdtemp(dir));
-    }
+    if (!*dir)
+        make_folder();
     uint8_t *file = malloc(size + START_BYTES);
     FUZZ_CHECK(file);
     memcpy(file + START_BYTES, data, size);
