@@ -110,6 +110,8 @@ static void take_outputs(struct answer *answer, uint32_t frames_first)
                 result->frames, outputs);
         return;
     }
+    /* Whoever took the parcel saw to it that all its results' frames are there. */
+    ENSURE(outputs == 0 || (answer->parcel && frames_first + outputs <= answer->parcel->frames_count));
     for (uint32_t i = 0; i < outputs && answer->failure == SCHED_OK; i++) {
         zmq_msg_t *frame = &answer->parcel->frames[frames_first + i];
         take_output(answer, i, zmq_msg_data(frame), zmq_msg_size(frame));

@@ -462,7 +462,10 @@ static void leave_urls(const struct coordinator *coordinator, uint32_t urls_coun
 
 static enum err listen_on(struct coordinator *coordinator, const struct loop_config *config, struct why *why)
 {
-    enum err err = gate_new(coordinator->context, coordinator->state_dir, &coordinator->gate, why);
+    bool keyed = false;
+    for (uint32_t i = 0; i < config->urls_count; i++)
+        keyed = keyed || strncmp(config->urls[i], "tcp://", 6) == 0;
+    enum err err = gate_new(coordinator->context, coordinator->state_dir, keyed, &coordinator->gate, why);
     if (err)
         return err;
     const struct wire_keys keys = { .own = gate_key(coordinator->gate) };

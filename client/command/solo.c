@@ -246,13 +246,14 @@ bool solo_is_complete(const struct solo *solo)
 
 motley *solo_connect(struct solo *solo, enum err *err, struct why *why)
 {
-    uint64_t deadline = clock_monotonic_us() + START_US;
+    uint64_t began = clock_monotonic_us(), deadline = began + START_US;
     struct motley_error error = { 0, "" };
     motley *connection = NULL;
     while ((*err = check_start(solo, why)) == ERR_OK) {
         if (!connection)
             connection = try_connect(solo, &error);
-        if (connection && roster_check(connection, solo->fleet)) {
+        if (connection &&
+            roster_check(connection, solo->fleet, (double)(clock_monotonic_us() - began) / 1e6)) {
             solo->complete_us = last_join_us(solo);
             return connection;
         }

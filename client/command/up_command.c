@@ -5,6 +5,7 @@
 #include "connection.h"
 #include "file.h"
 #include "fleet.h"
+#include "key.h"
 #include "log.h"
 #include "reach.h"
 #include "retention_words.h"
@@ -37,6 +38,7 @@ struct up {
     int status_fd; /* --detach: what the supervisor tells */
     bool started;  /* it said so: the fleet that answers is ours */
     pid_t supervisor;
+    uint64_t began_us;
 };
 
 /* ---- up ---- */
@@ -59,6 +61,22 @@ static enum err check_not_up(struct up *up, struct why *why)
     return living > 0 ? err : ERR_OK;
 }
 
+/* There from the first `up` on, for whoever wants to let other machines in later. */
+static enum err ensure_keys(const char *state_dir, struct why *why)
+{
+    static const char *const names[] = { "coordinator.secret", "own.secret" };
+    char path[PATH_MAX_BYTES];
+    struct key key = { { 0 }, { 0 } };
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && err == ERR_OK; i++) {
+        err = key_path(state_dir, names[i], path, sizeof path, why);
+        if (err == ERR_OK)
+            err = key_ensure(path, &key, why);
+    }
+    key_wipe(&key);
+    return err;
+}
+
 static enum err prepare(struct up *up, const char *fleet, const char *listen, struct why *why)
 {
     enum err err = file_state_dir(up->state_dir, sizeof up->state_dir, why);
@@ -68,6 +86,9 @@ static enum err prepare(struct up *up, const char *fleet, const char *listen, st
         err = fleet ? fleet_read(up->fleet_path, &up->fleet, why) : fleet_local(&up->fleet, why);
     if (err == ERR_OK)
         err = check_not_up(up, why);
+    if (err == ERR_OK)
+        err = ensure_keys(up->state_dir, why);
+    up->began_us = clock_monotonic_us();
     up->plan.fleet = up->fleet;
     up->plan.fleet_path = fleet ? up->fleet_path : NULL;
     up->plan.state_dir = up->state_dir;
@@ -195,7 +216,8 @@ static bool all_here(struct up *up, motley **connection)
     options.timeout_seconds = 0.5;
     if (!*connection)
         *connection = motley_connect(&options, NULL, NULL);
-    return *connection && roster_check(*connection, up->fleet);
+    double waited_seconds = (double)(clock_monotonic_us() - up->began_us) / 1e6;
+    return *connection && roster_check(*connection, up->fleet, waited_seconds);
 }
 
 static enum err await_workers(struct up *up, struct why *why)
@@ -280,7 +302,8 @@ int command_up(int argc, char **argv)
         { "keep-bytes", 0, OPTION_TEXT, &up.plan.keep_bytes, "BYTES",
           "the state directory's size at most, such as 100GB: the oldest of them go (default: any)" },
         { "isolate", 0, OPTION_FLAG, &up.plan.isolate, NULL,
-          "local workers run models in sandboxed processes: one that crashes ends an attempt, not the worker" },
+          "local workers run models in sandboxed processes: one that crashes ends an attempt, not the "
+          "worker" },
         { "json", 0, OPTION_FLAG, &json, NULL, "print JSON for programs once the fleet is started" },
         { 0 }
     };

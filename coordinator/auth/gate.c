@@ -231,13 +231,13 @@ static enum err admit_owner(struct gate *gate, const struct key *owner, struct w
     return keyring_read(gate->state_dir, &gate->live, why);
 }
 
-static enum err read_list(struct gate *gate, struct why *why)
+static enum err read_list(struct gate *gate, bool keyed, struct why *why)
 {
-    struct key owner;
-    enum err err = load_keys(gate, &owner, why);
+    struct key owner = { { 0 }, { 0 } };
+    enum err err = keyed ? load_keys(gate, &owner, why) : ERR_OK;
     if (!err)
         err = keyring_read(gate->state_dir, &gate->live, why);
-    if (!err)
+    if (!err && keyed)
         err = admit_owner(gate, &owner, why);
     if (!err)
         gate->looked = keyring_hold(gate->live);
@@ -264,18 +264,18 @@ static enum err start_thread(struct gate *gate, struct why *why)
     return gate->running ? ERR_OK : why_set(why, ERR_SYSTEM, "cannot start a thread to judge connections");
 }
 
-static enum err open_gate(struct gate *gate, struct why *why)
+static enum err open_gate(struct gate *gate, bool keyed, struct why *why)
 {
     if (sodium_init() < 0)
         return why_set(why, ERR_SYSTEM, "the system gives no randomness to make keys from");
     gate->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (gate->stop_fd < 0)
         return why_set_errno(why, ERR_SYSTEM, "cannot make an eventfd");
-    enum err err = read_list(gate, why);
-    return err ? err : start_thread(gate, why);
+    enum err err = read_list(gate, keyed, why);
+    return err || !keyed ? err : start_thread(gate, why);
 }
 
-enum err gate_new(void *context, const char *state_dir, struct gate **gate, struct why *why)
+enum err gate_new(void *context, const char *state_dir, bool keyed, struct gate **gate, struct why *why)
 {
     struct gate *made = calloc(1, sizeof *made);
     *gate = made;
@@ -285,7 +285,7 @@ enum err gate_new(void *context, const char *state_dir, struct gate **gate, stru
     made->stop_fd = -1;
     snprintf(made->state_dir, sizeof made->state_dir, "%s", state_dir);
     pthread_mutex_init(&made->lock, NULL);
-    enum err err = open_gate(made, why);
+    enum err err = open_gate(made, keyed, why);
     if (err)
         gate_free(gate);
     return err;

@@ -33,7 +33,8 @@ struct gate;
 
 /* Make or load the coordinator's key and the key of the state directory's owner, who is put on the list as
  * admin; read the list; start the thread in context. ERR_SYSTEM: something answers ZAP there already. */
-MUST_USE enum err gate_new(void *context, const char *state_dir, struct gate **gate, struct why *why);
+MUST_USE enum err gate_new(void *context, const char *state_dir, bool keyed, struct gate **gate,
+                           struct why *why);
 void gate_free(struct gate **gate); /* before the context ends */
 
 const struct key *gate_key(const struct gate *gate);

@@ -128,7 +128,6 @@ class Life:
         self.bin, self.base = bin_folder, os.environ
         self.state, self.out = self.disk.path("state"), self.disk.path("out")
         os.mkdir(self.out)
-        os.mkdir(self.state, 0o700)
         self.url = "ipc://" + os.path.join(os.path.dirname(self.disk.dir), "c.sock")
         self.log = os.path.join(os.path.dirname(self.disk.dir), "log")
         self.process = self.connection = None
@@ -324,17 +323,25 @@ class Life:
         except FileNotFoundError:
             pass
 
+    def after_strike(self, seconds, deed):
+        def watch():
+            while not self.closed and not self.disk.struck():
+                time.sleep(0.002)
+            process = self.process
+            time.sleep(seconds)
+            if not self.closed:
+                deed(process)
+
+        threading.Thread(target=watch, daemon=True).start()
+
     def fill_disk(self):
         """Until a while after it was noticed."""
         open(self.disk.flag, "w").close()
+        self.after_strike(PATIENCE, lambda process: self.remove_cause())
 
-        def watch():
-            while not self.closed and not self.disk.struck():
-                time.sleep(0.01)
-            time.sleep(PATIENCE)
-            self.remove_cause()
-
-        threading.Thread(target=watch, daemon=True).start()
+    def kill_after_strike(self, seconds):
+        """Unless it has ended by then."""
+        self.after_strike(seconds, lambda process: process.kill())
 
     def stop(self):
         """Ask it to end: its exit status."""

@@ -9,13 +9,14 @@ function(motley_hostile name seconds)
   target_include_directories(${target} PRIVATE ${CMAKE_CURRENT_FUNCTION_LIST_DIR} ${CMAKE_SOURCE_DIR}/tests)
   target_link_libraries(${target} PRIVATE ${ARGN})
   add_test(NAME fuzz/${name} COMMAND ${target} --seconds ${seconds})
-  set_tests_properties(fuzz/${name} PROPERTIES LABELS fuzz TIMEOUT 180 ENVIRONMENT
-    "LSAN_OPTIONS=suppressions=${folder}/lsan.supp;ASAN_OPTIONS=quarantine_size_mb=16")
+  set(environment LSAN_OPTIONS=suppressions=${folder}/lsan.supp ASAN_OPTIONS=quarantine_size_mb=16
+      TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp:halt_on_error=1)
+  set_tests_properties(fuzz/${name} PROPERTIES LABELS "fuzz;threads" TIMEOUT 180 ENVIRONMENT "${environment}")
 endfunction()
 
-motley_hostile(coordinator 7 coordinator)
-motley_hostile(worker 5 worker)
-motley_hostile(client 5 client_lib)
+motley_hostile(coordinator 5 coordinator)
+motley_hostile(worker 4 worker)
+motley_hostile(client 3 client_lib)
 
 # Each target for an hour of one core, with libFuzzer where clang is there.
 add_test(NAME fuzz/long

@@ -296,14 +296,19 @@ static inline void lie_output_get(struct lying_client *client)
 static inline void lie_order(struct lying_client *client)
 {
     struct liar *liar = &client->liar;
-    static const enum message_type types[] = { MESSAGE_CANCEL, MESSAGE_CHANGE, MESSAGE_DRAIN };
-    enum message_type type = types[liar_below(liar, 3)];
+    static const enum message_type types[] = { MESSAGE_CANCEL, MESSAGE_CHANGE, MESSAGE_DRAIN, MESSAGE_REMOVE,
+                                               MESSAGE_RETRY };
+    enum message_type type = types[liar_below(liar, sizeof types / sizeof types[0])];
     struct message *message = random_message(&liar->random, type);
     const char *which = lie_which(client, true);
     if (type == MESSAGE_CANCEL)
         message->cancel.which = which;
     else if (type == MESSAGE_CHANGE)
         message->change.which = which;
+    else if (type == MESSAGE_REMOVE)
+        message->remove.which = which;
+    else if (type == MESSAGE_RETRY)
+        message->retry.which = which;
     else
         message->drain.which = which;
     for (uint64_t times = liar_one_in(liar, 20) ? 30 : 1; times > 0; times--)
@@ -315,7 +320,8 @@ static inline void lie_anything(struct lying_client *client)
 {
     struct liar *liar = &client->liar;
     enum message_type type = message_types[liar_below(liar, MESSAGE_TYPES)];
-    bool harmful = type == MESSAGE_CANCEL || type == MESSAGE_CHANGE || type == MESSAGE_DRAIN;
+    bool harmful = type == MESSAGE_CANCEL || type == MESSAGE_CHANGE || type == MESSAGE_DRAIN ||
+                   type == MESSAGE_REMOVE || type == MESSAGE_RETRY;
     if (!harmful || !client->spares)
         liar_say(liar, random_message(&liar->random, type), NULL, 0, 10);
 }

@@ -37,7 +37,7 @@ static int set_up(void **state)
     snprintf(it->ipc, sizeof it->ipc, "ipc://%s/socket", it->folder);
     it->context = zmq_ctx_new();
     it->elsewhere = zmq_ctx_new();
-    assert_int_equal(gate_new(it->context, it->folder, &it->gate, &why), ERR_OK);
+    assert_int_equal(gate_new(it->context, it->folder, true, &it->gate, &why), ERR_OK);
     const char *urls[] = { "tcp://127.0.0.1:*", it->ipc, "tcp://127.0.0.1:0" };
     const struct wire_keys keys = { .own = gate_key(it->gate) };
     if (wire_listen(it->context, urls, 3, &keys, &it->server, &why) != ERR_OK)
@@ -290,7 +290,7 @@ static void test_the_owner_is_admin(void **state)
     struct key first = *gate_key(it->gate);
     wire_free(&it->server);
     gate_free(&it->gate);
-    assert_int_equal(gate_new(it->context, it->folder, &it->gate, &why), ERR_OK);
+    assert_int_equal(gate_new(it->context, it->folder, true, &it->gate, &why), ERR_OK);
     assert_memory_equal(gate_key(it->gate), &first, sizeof first);
     assert_int_equal(key_load(path, &again, &why), ERR_OK);
     assert_memory_equal(&again, &own, sizeof own);

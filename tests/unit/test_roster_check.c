@@ -11,12 +11,12 @@ static void test_late_workers_are_not_waited_for(void **state)
                                        { .name = "b" },
                                        { .name = "late", .joins_at_seconds = 5.0 } };
     struct fleet fleet = { .workers_count = 3, .workers = workers };
-    assert_false(roster_check_json("[]", &fleet));
-    assert_false(roster_check_json("[{\"name\":\"a\"}]", &fleet));
-    assert_true(roster_check_json("[{\"name\":\"b\"},{\"name\":\"a\"}]", &fleet));
-    assert_false(roster_check_json("nonsense", &fleet));
+    assert_false(roster_check_json("[]", &fleet, 0));
+    assert_false(roster_check_json("[{\"name\":\"a\"}]", &fleet, 0));
+    assert_true(roster_check_json("[{\"name\":\"b\"},{\"name\":\"a\"}]", &fleet, 0));
+    assert_false(roster_check_json("nonsense", &fleet, 0));
     fleet.workers_count = 0;
-    assert_true(roster_check_json("[]", &fleet));
+    assert_true(roster_check_json("[]", &fleet, 0));
 }
 
 int main(void)

@@ -4,6 +4,7 @@
 #include "bounds.h"
 #include "credit.h"
 #include "party.h"
+#include "unread.h"
 
 enum { JOBS = 60, PIECES = 6, WISH_BYTES = 4000 };
 
@@ -42,6 +43,35 @@ static void frames_count_until_they_have_left(void **state)
     assert_int_equal(credits_bytes(all), 0);
     credit_drop(&other);
     credits_free(&all);
+}
+
+/* Pieces are read so far ahead for one peer; the others' are not held up by it. */
+static void pieces_wait_for_their_reader(void **state)
+{
+    (void)state;
+    static struct coordinator coordinator;
+    struct fetch fetch = { .peer = 1, .length = PIECE_BYTES_MAX },
+                 other = { .peer = 2, .length = PIECE_BYTES_MAX };
+    struct wire_frame frame = { "", 1, count_release, NULL };
+    coordinator.peers = peers_new(4);
+    coordinator.credits = credits_new();
+    struct peer *peer = peers_add(coordinator.peers, 1, DIALOGUE_WORKER);
+    peer->credit = credit_new(coordinator.credits);
+    peers_add(coordinator.peers, 2, DIALOGUE_WORKER);
+    for (int i = 0; i < PEER_AHEAD_BYTES / PIECE_BYTES_MAX; i++)
+        assert_true(unread_room(&coordinator, &fetch));
+    assert_false(unread_room(&coordinator, &fetch));
+    assert_true(unread_room(&coordinator, &other));
+    unread_answered(&coordinator, &fetch);
+    assert_true(unread_room(&coordinator, &fetch));
+    unread_answered(&coordinator, &fetch);
+    frame.size = PIECE_BYTES_MAX; /* read, and sent */
+    credit_count(peers_find(coordinator.peers, 1)->credit, &frame);
+    assert_false(unread_room(&coordinator, &fetch));
+    frame.release((void *)(uintptr_t)frame.bytes, frame.hint); /* and taken */
+    assert_true(unread_room(&coordinator, &fetch));
+    peers_free(&coordinator.peers);
+    credits_free(&coordinator.credits);
 }
 
 /* ---- dialogues ---- */
@@ -120,9 +150,9 @@ static void a_client_that_does_not_read_is_cut_off(void **state)
         most = bytes > most ? bytes : most;
     }
     assert_true(most < PEER_UNREAD_BYTES + (8 << 20));
-    party_leave(&deaf);
-    while (unread_bytes(&client) > 1 << 20)
+    while (unread_bytes(&client) > 1 << 20) /* what was held for it is free, although it is still there */
         assert_true(clock_monotonic_us() < deadline);
+    party_leave(&deaf);
     party_leave(&client);
 }
 
@@ -186,6 +216,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_count_until_they_have_left),
+        cmocka_unit_test(pieces_wait_for_their_reader),
         DIALOGUE(a_client_that_does_not_read_is_cut_off),
         DIALOGUE(a_worker_that_does_not_read_holds_up_nobody),
     };
