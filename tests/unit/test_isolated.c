@@ -8,6 +8,7 @@
 #include "synthetic.h"
 
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -22,7 +23,20 @@
 #include <cmocka.h>
 
 /* Samples that mean something to `unruly`; it negates the others. */
-enum { CRASHES = 1000, EXITS, HANGS, FAILS, LIES, OPENS_SOCKET, STARTS_PROGRAM };
+enum {
+    CRASHES = 1000,
+    EXITS,
+    HANGS,
+    FAILS,
+    LIES,
+    ENERGY_LIES,
+    TIME_LIES,
+    SHAPE_LIES,
+    LEAVES_CHILD,
+    OPENS_SOCKET,
+    STARTS_PROGRAM,
+    FORKS
+};
 
 /* ---- the runtime in the process ---- */
 
@@ -74,6 +88,8 @@ static int64_t try_forbidden(int64_t what)
     char *argv[] = { NULL };
     if (what == OPENS_SOCKET)
         return socket(AF_INET, SOCK_STREAM, 0) >= 0 ? 0 : errno;
+    if (what == FORKS)
+        return fork() >= 0 ? 0 : errno;
     execv("/bin/true", argv);
     return errno;
 }
@@ -86,6 +102,12 @@ static void misbehave(int64_t how)
     }
     if (how == EXITS)
         _exit(7);
+    if (how == LEAVES_CHILD) { /* which holds the socket, for as long as a test may take */
+        pid_t child = fork();
+        if (child == 0)
+            _exit(sleep(20) != 0);
+        _exit(child > 0 ? 8 : 9);
+    }
     while (how == HANGS)
         pause();
 }
@@ -106,8 +128,12 @@ static enum err unruly_run(struct runtime_slot *slot, struct runtime_model *mode
     out->outputs[0] = answers;
     out->outputs_bytes[0] = in->rows * sizeof *answers - (rows[0] == LIES ? 1 : 0);
     out->specs[0].dtype = DTYPE_I64;
-    out->run_us = 5;
-    out->energy_joules = -1;
+    out->run_us = rows[0] == TIME_LIES ? UINT64_MAX : 5;
+    out->energy_joules = rows[0] == ENERGY_LIES ? (double)NAN : -1;
+    if (rows[0] == SHAPE_LIES) {
+        out->specs[0].dims_count = 1;
+        out->specs[0].dims[0] = -5;
+    }
     return ERR_OK;
 }
 
@@ -223,6 +249,21 @@ static void test_its_errors_are_told(void **state)
     assert_runs(*state);
 }
 
+static void test_what_it_says_is_not_believed(void **state)
+{
+    static const int64_t lies[] = { ENERGY_LIES, TIME_LIES, SHAPE_LIES };
+    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++)
+        assert_fails(*state, lies[i], ERR_RUNTIME, "impossible answer");
+    assert_runs(*state);
+}
+
+/* With the filter it has no child, without it nobody waits for one. */
+static void test_a_child_of_it_is_not_waited_for(void **state)
+{
+    assert_fails(*state, LEAVES_CHILD, ERR_RUNTIME, TEST_HAS_SECCOMP ? "status 9" : "status 8");
+    assert_runs(*state);
+}
+
 static void *cancel(void *slot)
 {
     isolated_ops.cancel(slot);
@@ -286,10 +327,11 @@ static void test_a_real_runtime(void **state)
 static void test_the_sandbox_holds(void **state)
 {
     struct batch_out out;
-    const int64_t rows[] = { 1, OPENS_SOCKET, STARTS_PROGRAM };
+    const int64_t rows[] = { 1, OPENS_SOCKET, STARTS_PROGRAM, FORKS };
     if (access("/proc/sys/kernel/seccomp/actions_avail", F_OK) != 0 || !TEST_HAS_SECCOMP)
         skip();
-    assert_int_equal(run(*state, rows, 3, &out), ERR_OK);
+    assert_int_equal(run(*state, rows, 4, &out), ERR_OK);
+    assert_int_equal(((int64_t *)out.outputs[0])[3], EPERM);
     assert_int_equal(((int64_t *)out.outputs[0])[1], EACCES);
     assert_int_equal(((int64_t *)out.outputs[0])[2], EPERM);
     batch_out_free(&out);
@@ -315,6 +357,8 @@ int main(int argc, char **argv)
         WITH_SLOT(test_a_crash_ends_the_attempt_alone),
         WITH_SLOT(test_a_crash_at_load),
         WITH_SLOT(test_its_errors_are_told),
+        WITH_SLOT(test_what_it_says_is_not_believed),
+        WITH_SLOT(test_a_child_of_it_is_not_waited_for),
         WITH_SLOT(test_a_run_that_hangs_is_cancelled),
         WITH_SLOT(test_the_sandbox_holds),
         cmocka_unit_test(test_a_runtime_that_does_not_open),

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { ALIGNMENT = 64 };
@@ -110,6 +112,20 @@ bool ferry_receive(const struct ferry *ferry, void *bytes, size_t size)
         got = recv(ferry->socket, bytes, size, MSG_TRUNC);
     } while (got < 0 && errno == EINTR);
     return got >= 0 && (size_t)got == size;
+}
+
+/* Kernels before 5.3 have no such descriptor; there the end of the socket alone tells. */
+bool ferry_await(const struct ferry *ferry, pid_t pid)
+{
+    struct pollfd items[] = { { .fd = ferry->socket, .events = POLLIN },
+                              { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN } };
+    int ready;
+    do {
+        ready = poll(items, 2, -1);
+    } while (ready < 0 && errno == EINTR);
+    if (items[1].fd >= 0)
+        close(items[1].fd);
+    return ready > 0 && (items[0].revents & POLLIN) != 0;
 }
 
 size_t ferry_place(const uint64_t *bytes, uint32_t count, uint32_t k)

@@ -11,6 +11,7 @@
 #include "runtime.h"
 
 #include <stddef.h>
+#include <sys/types.h>
 
 enum ferry_type { FERRY_OPEN = 1, FERRY_LOAD, FERRY_UNLOAD, FERRY_RUN };
 
@@ -62,6 +63,10 @@ MUST_USE enum err ferry_look(struct ferry *ferry, size_t bytes, struct why *why)
 /* Whole structs. False: the other end is gone, or sent something else. */
 bool ferry_send(const struct ferry *ferry, const void *bytes, size_t size);
 bool ferry_receive(const struct ferry *ferry, void *bytes, size_t size);
+
+/* Wait for something to receive, or for the end of the process: a child of its own may hold the other end of
+ * the socket open beyond that. False: the process is gone and nothing came. */
+bool ferry_await(const struct ferry *ferry, pid_t pid);
 
 /* Where the k-th of count arrays begins: each starts at a multiple of 64. Their end for k == count; SIZE_MAX
  * on an overflow, which no memory can hold. */

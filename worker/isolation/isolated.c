@@ -126,38 +126,79 @@ static void bury(struct runtime_slot *slot, char *text, size_t max)
 
 /* ---- one call ---- */
 
+/* As much as the protocol carries (proto/bounds.h): what is beyond it is no answer. */
+enum { BATCH_FIXED_MOST = 1 << 20, OUTPUT_BYTES_MOST = 64 << 20, OUTPUTS_BYTES_MOST = 252 << 20 };
+static const int64_t DIMENSION_MOST = (int64_t)1 << 40;
+static const uint64_t RUN_US_MOST = (uint64_t)1 << 50;
+static const double FIGURE_MOST = 1e15;
+
 static bool text_ends(const char *text, size_t max) { return memchr(text, 0, max) != NULL; }
+
+static bool figure_is_sound(double figure) { return figure >= -FIGURE_MOST && figure <= FIGURE_MOST; }
+
+static bool spec_is_sound(const struct tensor_spec *spec)
+{
+    bool sound = text_ends(spec->name, sizeof spec->name) && spec->dtype > DTYPE_NONE &&
+                 spec->dtype < DTYPE_COUNT && spec->dims_count <= TENSOR_DIMS_MAX;
+    for (uint32_t i = 0; sound && i < spec->dims_count; i++)
+        sound = spec->dims[i] >= -1 && spec->dims[i] <= DIMENSION_MOST;
+    return sound;
+}
 
 static bool specs_are_sound(const struct tensor_spec *specs, uint32_t count)
 {
     bool sound = count <= RUNTIME_TENSORS_MAX;
     for (uint32_t i = 0; i < count && sound; i++)
-        sound = text_ends(specs[i].name, sizeof specs[i].name) && specs[i].dtype > DTYPE_NONE &&
-                specs[i].dtype < DTYPE_COUNT && specs[i].dims_count <= TENSOR_DIMS_MAX;
+        sound = spec_is_sound(&specs[i]);
     return sound;
+}
+
+static bool signature_is_sound(const struct model_signature *signature)
+{
+    return specs_are_sound(signature->inputs, signature->inputs_count) &&
+           specs_are_sound(signature->outputs, signature->outputs_count) &&
+           signature->batch_fixed <= BATCH_FIXED_MOST &&
+           text_ends(signature->format, sizeof signature->format) &&
+           text_ends(signature->precision, sizeof signature->precision);
+}
+
+static bool measure_is_sound(const struct runtime_measure *measure)
+{
+    return measure->alpha_us >= 0 && figure_is_sound(measure->alpha_us) && measure->beta_us >= 0 &&
+           figure_is_sound(measure->beta_us);
+}
+
+static bool out_is_sound(const struct batch_out *out)
+{
+    uint64_t bytes = 0;
+    bool sound = specs_are_sound(out->specs, out->outputs_count);
+    for (uint32_t i = 0; sound && i < out->outputs_count; i++) {
+        sound = out->outputs_bytes[i] <= OUTPUT_BYTES_MOST;
+        for (uint32_t d = 0; sound && d < out->specs[i].dims_count; d++)
+            sound = out->specs[i].dims[d] >= 0; /* what came out is known */
+        bytes += out->outputs_bytes[i];
+    }
+    return sound && bytes <= OUTPUTS_BYTES_MOST && out->run_us <= RUN_US_MOST &&
+           figure_is_sound(out->energy_joules);
 }
 
 /* A runtime that was taken over can say anything. */
 static bool reply_is_sound(struct ferry_reply *reply, enum ferry_type type)
 {
-    const struct model_signature *signature = &reply->signature;
     reply->why[sizeof reply->why - 1] = '\0';
     if (reply->err < ERR_OK || reply->err > ERR_RUNTIME)
         return false;
-    if (type == FERRY_LOAD)
-        return specs_are_sound(signature->inputs, signature->inputs_count) &&
-               specs_are_sound(signature->outputs, signature->outputs_count) &&
-               text_ends(signature->format, sizeof signature->format) &&
-               text_ends(signature->precision, sizeof signature->precision);
-    return specs_are_sound(reply->out.specs, reply->out.outputs_count);
+    if (reply->err != ERR_OK || type == FERRY_OPEN || type == FERRY_UNLOAD)
+        return true;
+    return type == FERRY_LOAD ? signature_is_sound(&reply->signature) && measure_is_sound(&reply->measure)
+                              : out_is_sound(&reply->out);
 }
 
-/* True: reply has the answer, of whatever kind. */
+/* True: reply has the answer, of whatever kind, and perhaps nonsense. */
 static bool exchange(struct runtime_slot *slot)
 {
-    return ferry_send(&slot->ferry, &slot->call, sizeof slot->call) &&
-           ferry_receive(&slot->ferry, &slot->reply, sizeof slot->reply) &&
-           reply_is_sound(&slot->reply, slot->call.type);
+    return ferry_send(&slot->ferry, &slot->call, sizeof slot->call) && ferry_await(&slot->ferry, slot->pid) &&
+           ferry_receive(&slot->ferry, &slot->reply, sizeof slot->reply);
 }
 
 /* False: somebody cancelled, and did it already. */
@@ -177,13 +218,16 @@ static enum err call_process(struct runtime_slot *slot, const char *doing, struc
 {
     char end[128] = "is gone";
     slot->reply = (struct ferry_reply){ 0 };
-    if (exchange(slot)) {
+    bool answered = exchange(slot);
+    if (answered && reply_is_sound(&slot->reply, slot->call.type)) {
         if (slot->reply.err != ERR_OK)
             (void)why_set(why, slot->reply.err, "%s", slot->reply.why);
         return slot->reply.err;
     }
     bool unasked = kill_process(slot);
     bury(slot, end, sizeof end);
+    if (answered)
+        snprintf(end, sizeof end, "gave an impossible answer and was ended");
     if (unasked)
         log_warn("SLOT-PROCESS-ENDED", "%s: the slot's process %s while it %s", slot->config.device, end,
                  doing);

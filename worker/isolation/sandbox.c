@@ -2,6 +2,7 @@
 #include "sandbox.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -22,6 +23,8 @@ static void no_core_file(void)
 #ifdef MOTLEY_SECCOMP
 
 static const int denied[] = {
+    SCMP_SYS(fork),
+    SCMP_SYS(vfork),
     SCMP_SYS(execve),
     SCMP_SYS(execveat),
     SCMP_SYS(ptrace),
@@ -53,11 +56,18 @@ static const int denied[] = {
     SCMP_SYS(io_uring_setup),
 };
 
-/* Sockets of other families than Unix's: a model has no business on a network. */
+/* Threads, and no processes: one of those would outlive the slot's. clone3 hides its flags behind a pointer,
+ * and the C library falls back to clone. Sockets of other families than Unix's: a model has no business on a
+ * network. */
 static int add_rules(scmp_filter_ctx filter)
 {
     const struct scmp_arg_cmp other_family = SCMP_A0(SCMP_CMP_NE, AF_UNIX);
+    const struct scmp_arg_cmp no_thread = SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0);
     int failed = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), 1, &other_family);
+    if (failed == 0)
+        failed = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1, &no_thread);
+    if (failed == 0)
+        failed = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     for (size_t i = 0; i < sizeof denied / sizeof denied[0] && failed == 0; i++)
         failed = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), denied[i], 0);
     return failed;
