@@ -7,8 +7,8 @@
  *
  * The process is started when the slot is opened. When it ends by itself (a signal, exit, no memory) the call
  * in progress fails with ERR_RUNTIME and says how it ended; the next call starts another, which loads again
- * the models that the slot had. What it answers is checked like a peer's message: a runtime that was taken
- * over can give wrong answers, and nothing more.
+ * the models that the slot had. What it answers is checked like a
+ * peer's message: a runtime that was taken over can give wrong answers, and do what sandbox.h leaves to it.
  *
  * runtime_config: `inner` is the runtime to open there; emulated devices cannot be isolated
  * (ERR_UNSUPPORTED), as they have nothing to protect from. Rows are copied once each way, through shared
