@@ -58,10 +58,17 @@ static void tell_role(struct coordinator *coordinator, const struct wire_in *in,
     gate_counts(coordinator->gate)->roles_refused++;
     coordinator_complain(coordinator, "AUTH-ROLE-REFUSED", "key %s has the role %s, which may not say %s",
                          half, role_name(role), said);
-    snprintf(text, WHY_MAX,
-             "your key has the role %s, which may not do this (%s): that needs the role %s or admin; ask for "
-             "`motley key allow %s --role %s`",
-             role_name(role), said, needed, half, needed);
+    if (role == ROLE_WORKER) /* to let this very key in as something else would end the worker */
+        snprintf(text, WHY_MAX,
+                 "your key has the role worker, which may not do this (%s): use another state directory "
+                 "(MOTLEY_STATE_DIR), and ask for `motley key invite --role %s`",
+                 said, needed);
+    else
+        snprintf(text, WHY_MAX,
+                 "your key has the role %s, which may not do this (%s): that needs the role %s%s; ask for "
+                 "`motley key allow %s --role %s`",
+                 role_name(role), said, needed, strcmp(needed, "admin") == 0 ? "" : " or admin", half,
+                 needed);
 }
 
 /* How many connections one key may have: a program that runs wild must not take everyone's. */
@@ -179,6 +186,7 @@ static enum err check_joiner(const struct coordinator *coordinator, const struct
     return ERR_OK;
 }
 
+/* The invitation goes first: a crash between the two must not leave one that can be used again. */
 static enum err admit(struct coordinator *coordinator, const struct keyring_entry *invitation,
                       const struct message_join *join, struct why *why)
 {
@@ -193,15 +201,23 @@ static enum err admit(struct coordinator *coordinator, const struct keyring_entr
     entry.expires_us = 0;
     if (!entry.name[0]) /* the name that its inviter gave goes before its own */
         snprintf(entry.name, sizeof entry.name, "%s", join->name);
-    enum err err = known ? ERR_OK : keyring_add(coordinator->state_dir, &entry, why);
-    return err ? err : keyring_drop(coordinator->state_dir, used, why);
+    struct why trouble;
+    enum err err = keyring_drop(coordinator->state_dir, used, why);
+    if (err || known)
+        return err;
+    err = keyring_add(coordinator->state_dir, &entry, &trouble);
+    return err ? why_set(why, err,
+                         "%.300s; the invitation is used up all the same: ask for a new invitation (`motley "
+                         "key invite`)",
+                         trouble.text)
+               : ERR_OK;
 }
 
 void access_join(struct coordinator *coordinator, struct wire_in *in)
 {
     const struct message_join *join = &in->message->join;
     uint8_t invited[KEY_BYTES];
-    char half[KEY_TEXT_MAX];
+    char half[KEY_TEXT_MAX], name[KEYRING_NAME_MAX];
     struct why why;
     access_key(in, invited);
     const struct keyring_entry *invitation = gate_entry(coordinator->gate, invited);
@@ -214,11 +230,15 @@ void access_join(struct coordinator *coordinator, struct wire_in *in)
         coordinator_refuse(coordinator, in->peer, err, why.text);
         return;
     }
+    snprintf(name, sizeof name, "%s", invitation->name); /* the list is read anew below */
     key_text(join->public_half, half);
     coordinator_note(coordinator, LOG_INFO, "KEY-JOINED", "%s joined as %s (%s)", half, role_name(role),
                      *join->name ? join->name : "no name");
     access_turn(coordinator, true);
-    coordinator_reply(coordinator, in->peer, 0, ERR_OK, "", (uint64_t)role);
+    const struct message reply = { .type = MESSAGE_REPLY,
+                                   .reply = { .text = name, .number = (uint64_t)role } };
+    if (!coordinator_send_frames(coordinator, in->peer, &reply, NULL, 0))
+        log_debug("REPLY-LOST", "who joined did not wait for the answer");
 }
 
 /* ---- the list ---- */

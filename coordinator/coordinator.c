@@ -20,7 +20,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { COMPLAINTS_LOGGED = 5 };
+enum { COMPLAINTS_LOGGED = 5, MENTIONS_AT_ONCE = 1000 };
+static const uint64_t MENTION_US = 200000; /* when those are used up: one in so long */
 static const uint64_t SECOND_US = 1000000;
 static const uint64_t CALM_US = 50000; /* what nobody waits for waits so long for company */
 
@@ -65,6 +66,37 @@ void coordinator_complain(struct coordinator *coordinator, const char *id, const
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     tell(coordinator, LOG_WARN, id, text);
+}
+
+static bool may_mention(struct coordinator *coordinator)
+{
+    uint64_t renewed = (coordinator->now_us - coordinator->notes_us) / MENTION_US;
+    uint64_t room = coordinator->notes_room + renewed;
+    coordinator->notes_us += renewed * MENTION_US;
+    coordinator->notes_room = room < MENTIONS_AT_ONCE ? (uint32_t)room : MENTIONS_AT_ONCE;
+    if (!coordinator->notes_room) {
+        coordinator->notes_left_out++;
+        return false;
+    }
+    coordinator->notes_room--;
+    if (coordinator->notes_left_out)
+        coordinator_note(coordinator, LOG_INFO, "NOTES-LEFT-OUT", "%u notes about workers and jobs",
+                         coordinator->notes_left_out);
+    coordinator->notes_left_out = 0;
+    return true;
+}
+
+void coordinator_mention(struct coordinator *coordinator, enum log_level level, const char *id,
+                         const char *format, ...)
+{
+    if (!may_mention(coordinator))
+        return;
+    char text[EVENT_TEXT_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    tell(coordinator, level, id, text);
 }
 
 /* ---- sending ---- */
@@ -249,9 +281,9 @@ void coordinator_lose(struct coordinator *coordinator, struct worker *worker, en
     peers_remove(coordinator->peers, worker->peer);
     outbox_drop(coordinator->outbox, worker->number);
     roster_dismiss(coordinator->roster, worker, state, clock_wall_us());
-    coordinator_note(coordinator, state == ROSTER_LEFT ? LOG_INFO : LOG_WARN,
-                     state == ROSTER_LEFT ? "WORKER-LEFT" : "WORKER-LOST", "worker %u (%s): %s",
-                     worker->number, worker->name, reason);
+    coordinator_mention(coordinator, state == ROSTER_LEFT ? LOG_INFO : LOG_WARN,
+                        state == ROSTER_LEFT ? "WORKER-LEFT" : "WORKER-LOST", "worker %u (%s): %s",
+                        worker->number, worker->name, reason);
     if (served)
         coordinator_step(coordinator,
                          &(struct sched_event){ .type = SCHED_WORKER_DOWN, .worker = worker->number });
@@ -472,12 +504,13 @@ static void carry_bar(struct coordinator *coordinator, const struct sched_action
     double seconds =
         action->until_us > coordinator->now_us ? (double)(action->until_us - coordinator->now_us) / 1e6 : 0;
     if (action->until_us)
-        coordinator_note(coordinator, LOG_WARN, "SLOT-BARRED",
-                         "worker %u (%s), slot %u: chunk after chunk fails there; nothing more for %.1f s",
-                         worker->number, worker->name, action->slot, seconds);
+        coordinator_mention(coordinator, LOG_WARN, "SLOT-BARRED",
+                            "worker %u (%s), slot %u: chunk after chunk fails there; nothing more for %.1f s",
+                            worker->number, worker->name, action->slot, seconds);
     else
-        coordinator_note(coordinator, LOG_INFO, "SLOT-BACK", "worker %u (%s), slot %u: it is trusted again",
-                         worker->number, worker->name, action->slot);
+        coordinator_mention(coordinator, LOG_INFO, "SLOT-BACK",
+                            "worker %u (%s), slot %u: it is trusted again", worker->number, worker->name,
+                            action->slot);
 }
 
 static carry_out *const carriers[] = {
@@ -597,7 +630,9 @@ struct view coordinator_view(const struct coordinator *coordinator)
                           .sched = coordinator->sched,
                           .online = coordinator->online,
                           .curve = coordinator->curve,
-                          .keys_allowed = gate_keys_count(coordinator->gate),
+                          .keys_allowed =
+                              gate_keys_count(coordinator->gate) - gate_invitations_count(coordinator->gate),
+                          .invitations_open = gate_invitations_count(coordinator->gate),
                           .counts = *gate_counts(coordinator->gate),
                           .url = coordinator->url,
                           .full = coordinator->full,

@@ -87,8 +87,10 @@ struct coordinator {
     uint64_t grace_from_us, grace_until_us; /* until: 0 = none, or over */
     bool reoffered;                         /* in it, a worker came back with work in hand */
     char full[PATH_MAX_BYTES];              /* the path whose disk is full; "" = none */
-    uint64_t complaints_us;     /* start of the second in which complaints about peers are counted */
-    uint32_t complaints;        /* in it; only the first few are logged */
+    uint64_t complaints_us; /* start of the second in which complaints about peers are counted */
+    uint32_t complaints;    /* in it; only the first few are logged */
+    uint64_t notes_us;      /* until when the room for coordinator_mention was renewed */
+    uint32_t notes_room, notes_left_out;
     uint64_t looked_us;         /* access.c: when it last looked whose keys had ended */
     char list_trouble[WHY_MAX]; /* what was said of the allow list last */
 };
@@ -143,6 +145,10 @@ void coordinator_note(struct coordinator *coordinator, enum log_level level, con
  */
 void coordinator_complain(struct coordinator *coordinator, const char *id, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* The same about what is told of all well-behaved peers, too: each is logged until hundreds came quickly. */
+void coordinator_mention(struct coordinator *coordinator, enum log_level level, const char *id,
+                         const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* The worker is gone: tell the scheduler, forget the peer. */
 void coordinator_lose(struct coordinator *coordinator, struct worker *worker, enum roster_state state,

@@ -6,6 +6,7 @@
 #include "floor.h"
 #include "handout.h"
 #include "ledger.h"
+#include "precision.h"
 #include "publication.h"
 #include "rehearsal.h"
 #include "retention.h"
@@ -147,7 +148,7 @@ static enum err check_share(const struct coordinator *coordinator, const char *t
         return ERR_OK;
     for (size_t i = 0; i < count; i++) {
         const struct record *record = jobs_at(coordinator->jobs, i);
-        open += record_open(record) && strcmp(record->tenant, name) == 0;
+        open += (record_open(record) || record->retrying) && strcmp(record->tenant, name) == 0;
     }
     return open < TENANT_JOBS_OPEN_MAX
                ? ERR_OK
@@ -285,6 +286,15 @@ void desk_change(struct coordinator *coordinator, struct wire_in *in)
         coordinator_reply(coordinator, in->peer, change->request, err, why.text, 0);
 }
 
+enum { CHANGED_AT_ONCE = 1000 };
+
+static enum err retry_one(struct coordinator *coordinator, const struct record *record, wire_peer peer,
+                          struct why *why)
+{
+    enum err err = retry_check(coordinator, record, why);
+    return err || record->retrying ? err : check_share(coordinator, record->tenant, peer, why);
+}
+
 /* Answered when the last of them is open again durably, as the store reports in order. */
 void desk_retry(struct coordinator *coordinator, struct wire_in *in)
 {
@@ -297,9 +307,9 @@ void desk_retry(struct coordinator *coordinator, struct wire_in *in)
         selection_init(&selection, coordinator->jobs, access_viewer(coordinator, in->peer), ask->which, &why);
     if (!err)
         err = check_disk(coordinator, &why);
-    for (size_t i = 0; i < selection.count && !err; i++) {
+    for (size_t i = 0; i < selection.count && !err && count < CHANGED_AT_ONCE; i++) {
         struct record *record = jobs_find(coordinator->jobs, selection.numbers[i]);
-        enum err refused = retry_check(coordinator, record, &why);
+        enum err refused = retry_one(coordinator, record, in->peer, &why);
         if (refused && selection.several)
             continue;
         err = refused ? refused : retry_begin(coordinator, record, &why);
@@ -313,8 +323,6 @@ void desk_retry(struct coordinator *coordinator, struct wire_in *in)
 
 /* ---- removing ---- */
 
-enum { REMOVED_AT_ONCE = 1000 };
-
 static void remove_jobs(struct coordinator *coordinator, const struct message_remove *ask, wire_peer peer)
 {
     struct selection selection;
@@ -323,7 +331,7 @@ static void remove_jobs(struct coordinator *coordinator, const struct message_re
     uint64_t count = 0;
     enum err err =
         selection_init(&selection, coordinator->jobs, access_viewer(coordinator, peer), ask->which, &why);
-    for (size_t i = 0; i < selection.count && !err && count < REMOVED_AT_ONCE; i++) {
+    for (size_t i = 0; i < selection.count && !err && count < CHANGED_AT_ONCE; i++) {
         struct record *record = jobs_find(coordinator->jobs, selection.numbers[i]);
         enum err refused = retention_check(record, &why);
         if (refused && selection.several)
@@ -517,20 +525,45 @@ void desk_blob_taken(struct coordinator *coordinator, struct clerk_event *event)
     coordinator_reply(coordinator, peer->id, event->command->tag, event->err, event->why.text, event->total);
 }
 
+/* Others' jobs name models by name and version: what is behind one only an admin exchanges. */
+static enum err check_model_replaced(const struct coordinator *coordinator,
+                                     const struct message_model_add *model, wire_peer peer, struct why *why)
+{
+    if (!access_viewer(coordinator, peer))
+        return ERR_OK;
+    for (size_t i = 0; i < registry_count(coordinator->registry); i++) {
+        const struct message_model_add *other = registry_at(coordinator->registry, i);
+        if (strcmp(other->name, model->name) == 0 && strcmp(other->version, model->version) == 0 &&
+            strcmp(other->format, model->format) == 0 &&
+            precision_compare(other->precision, model->precision) == 0 &&
+            memcmp(other->blob, model->blob, SHA256_BYTES) != 0)
+            return why_set(why, ERR_REFUSED,
+                           "model %.300s is registered with another file; give another --version, or ask an "
+                           "admin",
+                           model->name);
+    }
+    return ERR_OK;
+}
+
 void desk_model_add(struct coordinator *coordinator, struct wire_in *in)
 {
     const struct message_model_add *model = &in->message->model_add;
     struct why why;
     uint64_t bytes;
     enum err err;
-    if ((err = registry_check(coordinator->registry, model, &why)) || (err = check_disk(coordinator, &why)))
+    if ((err = registry_check(coordinator->registry, model, &why)) ||
+        (err = check_model_replaced(coordinator, model, in->peer, &why)) ||
+        (err = check_disk(coordinator, &why)))
         coordinator_reply(coordinator, in->peer, model->request, err, why.text, 0);
     else if (!clerk_blob_find(coordinator->state_dir, model->blob, &bytes))
         coordinator_reply(coordinator, in->peer, model->request, ERR_NOT_FOUND,
                           "the model's file was not uploaded", 0);
-    else if (ledger_model_add(coordinator, model, in->peer))
-        coordinator_reply(coordinator, in->peer, model->request, ERR_MEMORY,
-                          "the coordinator is out of memory", 0);
+    else {
+        clerk_blob_touch(coordinator->state_dir, model->blob); /* nothing names it until it is journaled */
+        if (ledger_model_add(coordinator, model, in->peer))
+            coordinator_reply(coordinator, in->peer, model->request, ERR_MEMORY,
+                              "the coordinator is out of memory", 0);
+    }
 }
 
 /* ---- outputs ---- */

@@ -200,7 +200,8 @@ static void add_slot_jobs(const struct view *view, yyjson_mut_doc *doc, yyjson_m
     yyjson_mut_val *array = yyjson_mut_obj_add_arr(doc, object, "jobs");
     for (size_t i = 0; i < jobs_count(view->jobs); i++) {
         const struct record *record = jobs_at(view->jobs, i);
-        bool live = record->in_sched && record->state != RECORD_FINISHING;
+        bool live = record->in_sched && record->state != RECORD_FINISHING &&
+                    keyring_sees(view->viewer, record->tenant);
         open += live;
         if (!live || shown == JOBS_SHOWN_MAX ||
             !explain_slot(view->sched, record->number, worker->number, slot, &explain))

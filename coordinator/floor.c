@@ -168,9 +168,10 @@ void floor_hello(struct coordinator *coordinator, struct wire_in *in)
     bind_worker(worker, in);
     roster_heard(coordinator->roster, worker, coordinator->now_us);
     worker->joined_us = clock_wall_us();
-    coordinator_note(coordinator, LOG_INFO, "WORKER-UP",
-                     "worker %u (%s) on %s, pid %llu: %u devices, %u slots", worker->number, worker->name,
-                     hello->host, (unsigned long long)hello->pid, hello->devices_count, hello->slots_count);
+    coordinator_mention(coordinator, LOG_INFO, "WORKER-UP",
+                        "worker %u (%s) on %s, pid %llu: %u devices, %u slots", worker->number, worker->name,
+                        hello->host, (unsigned long long)hello->pid, hello->devices_count,
+                        hello->slots_count);
     welcome(coordinator, worker);
     if (worker->draining != hello->draining)
         floor_tell_draining(coordinator, worker);
@@ -514,9 +515,9 @@ void floor_loaded(struct coordinator *coordinator, struct wire_in *in)
         snprintf(file->refused_by, sizeof file->refused_by, "%s", worker->name);
         snprintf(file->refusal, sizeof file->refusal, "%s",
                  *loaded->reason ? loaded->reason : "it gave no reason");
-        coordinator_note(coordinator, LOG_WARN, "MODEL-REFUSED", "worker %u (%s), slot %u: model %s: %s",
-                         worker->number, worker->name, loaded->slot, model_name(coordinator, number),
-                         file->refusal);
+        coordinator_mention(coordinator, LOG_WARN, "MODEL-REFUSED", "worker %u (%s), slot %u: model %s: %s",
+                            worker->number, worker->name, loaded->slot, model_name(coordinator, number),
+                            file->refusal);
     }
     struct sched_event event = { .type = SCHED_LOADED, .worker = worker->number, .slot = loaded->slot };
     event.loaded.model = number;

@@ -212,7 +212,7 @@ static bool is_full(struct jobs *jobs)
         return false;
     jobs->open_count = 0;
     for (size_t i = 0; i < jobs->count; i++)
-        jobs->open_count += record_open(jobs->at[i]);
+        jobs->open_count += record_open(jobs->at[i]) || jobs->at[i]->retrying;
     return jobs->open_count >= jobs->max;
 }
 
@@ -379,7 +379,7 @@ struct record *jobs_find_output(struct jobs *jobs, const char *path, enum output
     struct place wanted = place_init(canonical ? canonical : path, kind);
     for (size_t i = 0; i < jobs->count && !found; i++) {
         struct record *job = jobs->at[i];
-        if (!record_open(job) || !job->output)
+        if (!(record_open(job) || job->retrying) || !job->output)
             continue;
         struct place taken = place_init(job->output, job->output_kind);
         if (collide(&wanted, &taken))

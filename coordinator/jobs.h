@@ -21,7 +21,7 @@ void jobs_free(struct jobs **jobs);
 MUST_USE enum err jobs_add(struct jobs *jobs, uint64_t number, const struct message_submit *submit,
                            int64_t now_us, struct record **job, struct why *why);
 
-/* Is there room for one more that is open? And one that was over is open again. */
+/* Is there room for one more that is open? And one that was over is being opened again, and counts. */
 bool jobs_have_room(struct jobs *jobs);
 void jobs_reopened(struct jobs *jobs);
 
@@ -39,8 +39,8 @@ void jobs_remove(struct jobs *jobs, uint64_t number);
 struct record *jobs_find(const struct jobs *jobs, uint64_t number);
 struct record *jobs_find_uuid(const struct jobs *jobs, const uint8_t uuid[UUID_BYTES]);
 
-/* An open job that will write a file which an output at path would write too: the answer itself, or what is
- * beside it. */
+/* A job that is open, or being opened again, and will write a file which an output at path would write too: the
+ * answer itself, or what is beside it. */
 struct record *jobs_find_output(struct jobs *jobs, const char *path, enum output_kind kind);
 
 /* The bit of enum sched_format of a model format; 0 = unknown. */

@@ -400,16 +400,16 @@ static void job_added(struct coordinator *coordinator, struct store_event *event
     struct record *record = jobs_find(coordinator->jobs, event->op->job);
     ENSURE(record);
     if (event->err) {
-        coordinator_note(coordinator, LOG_WARN, "JOB-REFUSED", "job %llu: %s",
-                         (unsigned long long)record->number, event->why.text);
+        coordinator_mention(coordinator, LOG_WARN, "JOB-REFUSED", "job %llu: %s",
+                            (unsigned long long)record->number, event->why.text);
         answer_waiters(coordinator, record, event->err, event->why.text);
         jobs_remove(coordinator->jobs, record->number);
         return;
     }
     record->state = RECORD_QUEUED;
-    coordinator_note(coordinator, LOG_INFO, "JOB-ACCEPTED", "job %llu (%s): model %s, %llu samples",
-                     (unsigned long long)record->number, record->name, record->model,
-                     (unsigned long long)record->samples);
+    coordinator_mention(coordinator, LOG_INFO, "JOB-ACCEPTED", "job %llu (%s): model %s, %llu samples",
+                        (unsigned long long)record->number, record->name, record->model,
+                        (unsigned long long)record->samples);
     answer_waiters(coordinator, record, ERR_OK, "");
     ledger_schedule(coordinator, record);
 }
@@ -423,11 +423,11 @@ static void tell_change(struct coordinator *coordinator, struct record *record, 
         record->due_us = coordinator_deadline(coordinator, spec, record->submitted_us);
     event.change.priority = spec->priority;
     event.change.deadline_us = record->due_us;
-    coordinator_note(coordinator, LOG_INFO, "JOB-CHANGED", "job %llu (%s): priority %d, %s",
-                     (unsigned long long)record->number, record->name, (int)spec->priority,
-                     !other_deadline     ? "the deadline as it was"
-                     : spec->deadline_us ? "another deadline"
-                                         : "no deadline");
+    coordinator_mention(coordinator, LOG_INFO, "JOB-CHANGED", "job %llu (%s): priority %d, %s",
+                        (unsigned long long)record->number, record->name, (int)spec->priority,
+                        !other_deadline     ? "the deadline as it was"
+                        : spec->deadline_us ? "another deadline"
+                                            : "no deadline");
     coordinator_step(coordinator, &event);
 }
 
@@ -457,11 +457,11 @@ static void tell_end(struct coordinator *coordinator, const struct record *recor
     static const char *const ids[] = {
         [RECORD_DONE] = "JOB-DONE", [RECORD_FAILED] = "JOB-FAILED", [RECORD_CANCELLED] = "JOB-CANCELLED"
     };
-    coordinator_note(coordinator, record->state == RECORD_FAILED ? LOG_WARN : LOG_INFO, ids[record->state],
-                     "job %llu (%s): %llu of %llu samples done, %llu failed%s%s",
-                     (unsigned long long)record->number, record->name, (unsigned long long)record->done,
-                     (unsigned long long)record->samples, (unsigned long long)record->failed,
-                     record->reason ? "; " : "", record->reason ? record->reason : "");
+    coordinator_mention(coordinator, record->state == RECORD_FAILED ? LOG_WARN : LOG_INFO, ids[record->state],
+                        "job %llu (%s): %llu of %llu samples done, %llu failed%s%s",
+                        (unsigned long long)record->number, record->name, (unsigned long long)record->done,
+                        (unsigned long long)record->samples, (unsigned long long)record->failed,
+                        record->reason ? "; " : "", record->reason ? record->reason : "");
 }
 
 static void job_marked(struct coordinator *coordinator, struct store_event *event)
@@ -531,8 +531,8 @@ static void model_added(struct coordinator *coordinator, struct store_event *eve
     if (!err)
         err = registry_restore(coordinator->registry, event->op->blob, event->op->blob_size, &why);
     if (!err)
-        coordinator_note(coordinator, LOG_INFO, "MODEL-ADDED", "model %s version %.*s", event->op->text,
-                         (int)strcspn(event->op->text2, "/"), event->op->text2);
+        coordinator_mention(coordinator, LOG_INFO, "MODEL-ADDED", "model %s version %.*s", event->op->text,
+                            (int)strcspn(event->op->text2, "/"), event->op->text2);
     coordinator_reply(coordinator, event->op->first, event->op->tag, err, why.text, 0);
 }
 
@@ -545,8 +545,8 @@ static void model_dropped(struct coordinator *coordinator, struct store_event *e
     if (!event->err)
         count = registry_remove(coordinator->registry, which);
     if (count)
-        coordinator_note(coordinator, LOG_INFO, "MODEL-REMOVED", "model %s: %zu file%s", which, count,
-                         count == 1 ? "" : "s");
+        coordinator_mention(coordinator, LOG_INFO, "MODEL-REMOVED", "model %s: %zu file%s", which, count,
+                            count == 1 ? "" : "s");
     coordinator_reply(coordinator, op->first, op->tag, event->err, event->why.text, count);
 }
 

@@ -239,9 +239,11 @@ static void guard(struct loop *loop, bool all_heard)
     loop->guarded_us = coordinator->now_us;
     uint32_t cut = wire_guard(coordinator->wire, all_heard);
     if (cut)
-        coordinator_complain(
-            coordinator, "PEER-CUT",
-            "%u connections sent more than a message takes without ending one, or were too many", cut);
+        coordinator_complain(coordinator, "PEER-CUT",
+                             "%u connections sent more than a message takes without ending one, chose their "
+                             "own routing id, or "
+                             "were too many",
+                             cut);
 }
 
 static long patience_ms(const struct loop *loop)

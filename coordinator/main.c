@@ -249,9 +249,13 @@ static void dump(const struct settings *settings, enum log_level level)
     printf("tenants:\n");
     for (size_t i = 0; i < settings->tenants.count; i++)
         printf("  - %s\n", settings->tenants.at[i]);
-    printf("heartbeat_seconds: %.3f\nsilence_seconds: %.3f\nlog_level: %s\nsupervised: %s\nrecord: %s\n",
-           (double)settings->heartbeat_us / 1e6, (double)settings->silence_us / 1e6, levels[level],
-           settings->supervised ? "true" : "false", settings->record);
+    printf("heartbeat_seconds: %.3f\nsilence_seconds: %.3f\nkeep: %s\nkeep_jobs: %s\nkeep_bytes: %s\n"
+           "log_level: %s\nsupervised: %s\nrecord: %s\nrecord_max: %" PRIu64 "\n",
+           (double)settings->heartbeat_us / 1e6, (double)settings->silence_us / 1e6,
+           settings->keep ? settings->keep : "30d", settings->keep_jobs ? settings->keep_jobs : "100k",
+           settings->keep_bytes ? settings->keep_bytes : "any", levels[level],
+           settings->supervised ? "true" : "false", settings->record,
+           settings->record_max ? settings->record_max : (uint64_t)RECORDER_BYTES_DEFAULT);
 }
 
 /* The parent may have ended before the kernel was asked to tell. */

@@ -17,7 +17,8 @@
 #include <string.h>
 
 enum { LEASES_NOTED = 16, TERM_SHIFT = 39, TEXT_BYTES = 200 };
-static const uint64_t ROOM_BYTES = 1 << 20; /* of a message, left for its body */
+static const uint64_t ROOM_BYTES = BODY_BYTES_MAX; /* of a message, left for its body */
+static const uint64_t TIMEOUT_US_MAX = 3600000000; /* a request holds one of few places */
 static const uint64_t NUMBERS = 1ull << 62;
 
 /* When a part was leased: the attempts of the last few. */
@@ -27,7 +28,9 @@ struct noted {
 
 struct request {
     struct record *record;
-    wire_peer peer;                          /* 0 = it went */
+    wire_peer peer; /* 0 = it went */
+    bool keyed;
+    uint8_t key[KEY_BYTES];                  /* whose it is */
     uint64_t tag;                            /* the client's number for it */
     uint64_t came_us, until_us, deadline_us; /* deadline_us: 0 = none */
     struct parcel *inputs;
@@ -229,12 +232,34 @@ static uint64_t frames_bytes(const struct wire_in *in)
     return bytes;
 }
 
+/* Nobody takes more than half of the room: no key, and on ipc, where all are the owner, no connection. */
+static enum err check_share(const struct online *online, const struct wire_in *in, struct why *why)
+{
+    uint8_t key[KEY_BYTES];
+    uint64_t count = 0, bytes = frames_bytes(in);
+    access_key(in, key);
+    for (const struct request *request = online->first; request; request = request->next)
+        if (request->keyed == in->keyed &&
+            (in->keyed ? key_same(request->key, key) : request->peer == in->peer)) {
+            count++;
+            bytes += request->bytes;
+        }
+    if (count < ONLINE_MAX / 2 && (count == 0 || bytes <= ONLINE_BYTES_MAX / 2))
+        return ERR_OK;
+    return why_set(why, ERR_FULL,
+                   "busy: %" PRIu64 " online requests of yours are in flight, which is your share; try again",
+                   count);
+}
+
 static enum err check_room(const struct coordinator *coordinator, const struct wire_in *in, struct why *why)
 {
     const struct online *online = coordinator->online;
     if (online->count >= ONLINE_MAX)
         return why_set(why, ERR_FULL, "busy: %d online requests are in flight, which is the most; try again",
                        ONLINE_MAX);
+    enum err err = check_share(online, in, why);
+    if (err)
+        return err;
     if (online->bytes + frames_bytes(in) > ONLINE_BYTES_MAX)
         return why_set(why, ERR_FULL, "busy: the online requests in flight hold %" PRIu64 " MiB; try again",
                        online->bytes >> 20);
@@ -284,7 +309,10 @@ static enum err make_record(struct coordinator *coordinator, const struct messag
     return ERR_OK;
 }
 
-static uint64_t later(uint64_t now_us, uint64_t us) { return now_us + (us ? us : ONLINE_TIMEOUT_US); }
+static uint64_t later(uint64_t now_us, uint64_t us)
+{
+    return now_us + (!us ? ONLINE_TIMEOUT_US : us < TIMEOUT_US_MAX ? us : TIMEOUT_US_MAX);
+}
 
 static enum err make_request(struct coordinator *coordinator, struct wire_in *in, struct request **made,
                              struct why *why)
@@ -303,6 +331,8 @@ static enum err make_request(struct coordinator *coordinator, struct wire_in *in
         return err;
     }
     request->peer = in->peer;
+    request->keyed = in->keyed;
+    access_key(in, request->key);
     request->tag = ask->request;
     request->came_us = coordinator->now_us;
     request->deadline_us = ask->deadline_us ? coordinator->now_us + ask->deadline_us : 0;

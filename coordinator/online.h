@@ -6,9 +6,10 @@
  *        |                   \________________________/
  *        '-- refused           time over, failed, client gone: a REPLY, and the job is cancelled
  *
- * Bounded in number and bytes: what comes beyond is refused at once, so that it can be asked elsewhere. With
- * a deadline it is refused at once too when the forecast says that it cannot be kept. Numbers are 2^62 + the
- * term + a counter: never a journaled job's, never used twice, not even by another life of the coordinator.
+ * Bounded in number and bytes, half of both for one key (on ipc for one connection), and in time: what comes
+ * beyond is refused at once, so that it can be asked elsewhere. With a deadline it is refused at once too
+ * when the forecast says that it cannot be kept. Numbers are 2^62 + the term + a counter: never a journaled
+ * job's, never used twice, not even by another life of the coordinator.
  *
  * Part of the loop's thread. The scheduler's STORE and FAIL for such jobs are answered by online_turn, as it
  * may not be told anything while its actions are being carried out. */

@@ -105,6 +105,7 @@ bool publication_cancel(struct coordinator *coordinator, struct record *record)
 {
     if (record->failing || record->closing || (record->publishing && !clerk_stop(record->publishing)))
         return false;
+    record->publishing = NULL;
     record->publish_again_us = 0;
     set_full(record, NULL);
     ledger_close(coordinator, record, RECORD_CANCELLED, NULL);
@@ -140,11 +141,13 @@ void publication_ended(struct coordinator *coordinator, const struct clerk_event
 {
     struct record *record = jobs_find(coordinator->jobs, event->command->tag);
     char reason[WHY_MAX + 64];
-    if (!record)
+    /* One that was cancelled says nothing of the job, which may be open again. It lives until here, so no
+     * later one has its address. */
+    if (!record || record->publishing != event->command)
         return;
     record->publishing = NULL;
     if (record->closing || !record_open(record))
-        return; /* it was cancelled meanwhile */
+        return;
     if (event->err == ERR_FULL || event->err == ERR_SYSTEM) {
         must_wait(coordinator, record, event->err == ERR_SYSTEM, event->why.text);
     } else if (record->failing) {
@@ -162,7 +165,8 @@ void publication_retry(struct coordinator *coordinator)
 {
     for (size_t i = 0; i < jobs_count(coordinator->jobs); i++) {
         struct record *record = jobs_at(coordinator->jobs, i);
-        if (record->publish_again_us && record->publish_again_us <= coordinator->now_us)
+        bool waits = record->publish_again_us && (record->state == RECORD_FINISHING || record->failing);
+        if (waits && !record->closing && record->publish_again_us <= coordinator->now_us)
             publication_start(coordinator, record);
     }
 }

@@ -202,7 +202,11 @@ void record_reopen(struct record *record)
     record->reason = NULL;
     record->state = RECORD_QUEUED;
     record->closing = RECORD_STORING;
-    record->failing = record->completing = false;
+    record->failing = record->completing = record->full_fails = false;
+    record->publishing = NULL;
+    record->publish_again_us = 0;
+    free(record->full);
+    record->full = NULL;
     record->finished_us = 0;
     record->done = record->failed = 0;
     record->recovered = true; /* only the wall clock can say how long it took in all */

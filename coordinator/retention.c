@@ -322,6 +322,13 @@ void retention_counted(struct coordinator *coordinator, struct clerk_event *even
     apply(coordinator);
 }
 
+void retention_hurry(struct coordinator *coordinator)
+{
+    struct retention *retention = coordinator->retention;
+    if (retention->posted_us || retention->inventory_us > coordinator->now_us + AFTER_US)
+        retention->inventory_us = coordinator->now_us + AFTER_US;
+}
+
 void retention_ended(struct coordinator *coordinator)
 {
     struct retention *retention = coordinator->retention;

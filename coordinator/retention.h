@@ -54,6 +54,9 @@ void retention_counted(struct coordinator *coordinator, struct clerk_event *even
 /* A job ended, by now durably. */
 void retention_ended(struct coordinator *coordinator);
 
+/* Something was set aside: have its room freed soon. */
+void retention_hurry(struct coordinator *coordinator);
+
 /* May it go now? ERR_REFUSED: it is not over; ERR_FULL: its answer is being put together. */
 MUST_USE enum err retention_check(const struct record *record, struct why *why);
 

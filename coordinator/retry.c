@@ -3,6 +3,7 @@
 
 #include "aside.h"
 #include "ledger.h"
+#include "retention.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -29,6 +30,8 @@ enum err retry_check(struct coordinator *coordinator, const struct record *recor
     if (record->state == RECORD_DONE && record->failed == 0)
         return why_set(why, ERR_REFUSED, "job %" PRIu64 " is done: nothing of it is left to be run",
                        record->number);
+    if (record->retrying)
+        return ERR_OK; /* on its way */
     if (record->assembling)
         return why_set(why, ERR_FULL, "job %" PRIu64 ": its answer is being fetched; try again in a moment",
                        record->number);
@@ -48,12 +51,14 @@ enum err retry_begin(struct coordinator *coordinator, struct record *record, str
     enum err err = aside_put(coordinator->state_dir, name, why);
     if (err)
         return err;
+    retention_hurry(coordinator);
     record->assembled = 0;
     struct store_op *op = store_op_new(STORE_JOB_RETRY);
     if (!op)
         return why_set(why, ERR_MEMORY, "the coordinator is out of memory");
     op->job = record->number;
     record->retrying = true;
+    jobs_reopened(coordinator->jobs);
     store_post(coordinator->store, &op);
     return ERR_OK;
 }
@@ -87,10 +92,9 @@ bool retry_journaled(struct coordinator *coordinator, struct record *record, str
     record_reopen(record);
     for (size_t i = 0; i < count; i++)
         record->done += ranges[i].count;
-    jobs_reopened(coordinator->jobs);
-    coordinator_note(coordinator, LOG_INFO, "JOB-RETRIED",
-                     "job %" PRIu64 " (%s): %" PRIu64 " of %" PRIu64 " samples are done", record->number,
-                     record->name, record->done, record->samples);
+    coordinator_mention(coordinator, LOG_INFO, "JOB-RETRIED",
+                        "job %" PRIu64 " (%s): %" PRIu64 " of %" PRIu64 " samples are done", record->number,
+                        record->name, record->done, record->samples);
     schedule(coordinator, record, ranges, count);
     return true;
 }

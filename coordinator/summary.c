@@ -15,8 +15,7 @@ void summary_add(struct summary *summary, const struct sched_job_look *look)
 {
     summary->attempts += look->attempts;
     summary->duplicates += look->duplicates;
-    if (look->bound_us)
-        summary->bound_us = look->bound_us;
+    summary->bound_us = look->bound_us; /* 0 too: one of an earlier life says nothing of the whole job */
     if (look->settled_us && look->settled_us >= look->added_us && !summary->makespan_us)
         summary->makespan_us = look->settled_us - look->added_us;
     if (look->latency)

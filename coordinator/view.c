@@ -42,6 +42,7 @@ static void add_security(const struct view *view, yyjson_mut_doc *doc, yyjson_mu
     yyjson_mut_val *security = yyjson_mut_obj_add_obj(doc, root, "security");
     yyjson_mut_obj_add_bool(doc, security, "curve", view->curve);
     yyjson_mut_obj_add_uint(doc, security, "keys_allowed", view->keys_allowed);
+    yyjson_mut_obj_add_uint(doc, security, "invitations_open", view->invitations_open);
     yyjson_mut_obj_add_uint(doc, security, "keys_accepted", view->counts.keys_accepted);
     yyjson_mut_obj_add_uint(doc, security, "keys_refused", view->counts.keys_refused);
     yyjson_mut_obj_add_uint(doc, security, "roles_refused", view->counts.roles_refused);

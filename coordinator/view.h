@@ -39,7 +39,7 @@ struct view {
     const struct online *online;        /* NULL: as sched */
     const struct keyring_entry *viewer; /* whose jobs it shows (keyring_sees); NULL = all */
     bool curve;                         /* some address that we listen on is tcp, hence CURVE */
-    size_t keys_allowed;
+    size_t keys_allowed, invitations_open;
     struct gate_counts counts;
     const char *url;  /* the first that we listen on */
     const char *full; /* the path whose disk is full; "" = none */

@@ -61,7 +61,7 @@ static enum err explain_refusal(const struct invite *invite, enum hop_entry entr
 
 /* ---- saying JOIN ---- */
 
-/* The role that we have now, which the answer names. */
+/* The role and name that we have now, which the answer says. */
 static enum err judge_answer(const struct wire_in *in, struct joined *joined, struct why *why)
 {
     const struct message *message = in->message;
@@ -76,6 +76,8 @@ static enum err judge_answer(const struct wire_in *in, struct joined *joined, st
                        message->type == MESSAGE_REPLY && message->reply.text ? message->reply.text
                                                                              : message_name(message->type));
     joined->role = message->reply.number < ROLE_INVITED ? (enum role)message->reply.number : ROLE_NONE;
+    if (message->reply.text && message->reply.text[0])
+        snprintf(joined->name, sizeof joined->name, "%s", message->reply.text);
     return ERR_OK;
 }
 

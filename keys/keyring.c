@@ -168,14 +168,19 @@ static enum err read_entry(const char *folder, const char *file, struct keyring_
     if (err)
         return err;
     *entry = (struct keyring_entry){ .role = ROLE_NONE };
-    yyjson_doc *document = yyjson_read(bytes, size, 0);
+    yyjson_read_err trouble;
+    yyjson_doc *document = yyjson_read_opts(bytes, size, 0, NULL, &trouble);
+    if (!document && trouble.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION) {
+        free(bytes);
+        return why_set(why, ERR_MEMORY, "out of memory for the allow list");
+    }
     bool good = document && parse_entry(yyjson_doc_get_root(document), entry) && is_named(entry, file);
     yyjson_doc_free(document);
     free(bytes);
     return good ? ERR_OK
                 : why_set(why, ERR_FORMAT,
-                          "%.300s: is no entry of the allow list; remove it, and `motley key allow` its key "
-                          "again",
+                          "%.300s: is no entry of the allow list, so its key is not allowed; remove it, and "
+                          "`motley key allow` its key again",
                           path);
 }
 
@@ -203,7 +208,20 @@ static bool is_entry_name(const char *name)
     return length > 5 && name[0] != '.' && strcmp(name + length - 5, ".json") == 0;
 }
 
-/* A file that goes while the folder is read was dropped just then. */
+/* Is it the entry that is at fault, rather than the moment? */
+static bool is_of_the_entry(enum err err, int code)
+{
+    static const int codes[] = { ENOENT, EACCES, EPERM, ELOOP, EISDIR, ENXIO, ENODEV };
+    if (err == ERR_FORMAT || err == ERR_LIMIT)
+        return true;
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+        if (err == ERR_FILE && code == codes[i])
+            return true;
+    return false;
+}
+
+/* A file that goes while the folder is read was dropped just then. One that cannot be read for the moment
+ * fails all of it: without its key the list would be taken for whole, and its owner be sent away. */
 static enum err take_file(struct keyring *keyring, const char *file, struct why *why)
 {
     char path[PATH_MAX + 300];
@@ -212,7 +230,7 @@ static enum err take_file(struct keyring *keyring, const char *file, struct why 
     enum err err = read_entry(keyring->folder, file, &entry, &damage);
     if (err == ERR_OK)
         return append(keyring, &entry, why);
-    if (err == ERR_MEMORY)
+    if (!is_of_the_entry(err, errno))
         return why_set(why, err, "%s", damage.text);
     snprintf(path, sizeof path, "%s/%s", keyring->folder, file);
     if (access(path, F_OK) == 0 && !*keyring->damage)
@@ -325,6 +343,14 @@ const struct keyring_entry *keyring_find(const struct keyring *keyring, const ui
 }
 
 size_t keyring_count(const struct keyring *keyring) { return keyring->count; }
+
+size_t keyring_invitations(const struct keyring *keyring)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < keyring->count; i++)
+        count += keyring->entries[i].role == ROLE_INVITED;
+    return count;
+}
 
 const struct keyring_entry *keyring_at(const struct keyring *keyring, size_t index)
 {

@@ -38,6 +38,7 @@ void keyring_free(struct keyring **keyring);
 const struct keyring_entry *keyring_find(const struct keyring *keyring, const uint8_t public_half[KEY_BYTES],
                                          int64_t now_us);
 size_t keyring_count(const struct keyring *keyring);
+size_t keyring_invitations(const struct keyring *keyring); /* of them: INVITED */
 const struct keyring_entry *keyring_at(const struct keyring *keyring, size_t index);
 const char *keyring_damage(
     const struct keyring *keyring); /* the first file that could not be read; "" = none */

@@ -562,7 +562,7 @@ struct message_client_welcome {
 struct message_reply {
     uint64_t request;
     uint32_t code;    /* enum err */
-    const char *text; /* code != 0: one sentence */
+    const char *text; /* code != 0: one sentence; JOIN: the name that the inviter gave */
     uint64_t number;  /* SUBMIT: the job; CANCEL, CHANGE, DRAIN: how many; BLOB_PUT: bytes held; OUTPUT_GET:
                          the file's size */
 };

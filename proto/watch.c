@@ -342,6 +342,14 @@ void watch_cut(struct watch *watch, uint64_t peer)
         }
 }
 
+void watch_reject(struct watch *watch, int fd)
+{
+    watch_drain(watch);
+    struct connection *connection = fd >= 0 && watch->routed ? connection_of(watch, (size_t)fd) : NULL;
+    if (connection && connection->open && connection->peer == 0)
+        cut(watch, connection);
+}
+
 size_t watch_open_count(const struct watch *watch) { return watch->open_count; }
 
 bool watch_lost(struct watch *watch, uint64_t *peer)

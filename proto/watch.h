@@ -60,6 +60,10 @@ uint32_t watch_guard(struct watch *watch, bool all_heard);
 /* Cut the peer's connection, if it has one: what is held for it is freed, and its loss is told. */
 void watch_cut(struct watch *watch, uint64_t peer);
 
+/* Cut the connection of that descriptor (-1 = unknown), unless a peer was seen on it: then it is not the one
+ * that is meant any more. watch_guard counts it. */
+void watch_reject(struct watch *watch, int fd);
+
 /* A server's connections that are open, as far as is known by now. */
 size_t watch_open_count(const struct watch *watch);
 

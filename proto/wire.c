@@ -556,6 +556,7 @@ enum err wire_send_encoded(struct wire *wire, wire_peer peer, uint8_t **body, si
 
 /* ---- receiving ---- */
 
+/* Peer 0 of a ROUTER: the id is none of the socket's own making. */
 static bool read_peer(struct wire *wire, uint32_t port, wire_peer *peer, bool *more)
 {
     zmq_msg_t part;
@@ -567,10 +568,11 @@ static bool read_peer(struct wire *wire, uint32_t port, wire_peer *peer, bool *m
     bool received = zmq_msg_recv(&part, wire->ports[port].socket, ZMQ_DONTWAIT) >= 0;
     if (received) {
         const uint8_t *id = zmq_msg_data(&part);
-        ENSURE(zmq_msg_size(&part) == ROUTING_ID_BYTES && id[0] == 0); /* ours never take a peer's own name */
-        for (int i = 1; i < ROUTING_ID_BYTES; i++)
+        bool counted = zmq_msg_size(&part) == ROUTING_ID_BYTES && id[0] == 0;
+        for (int i = 1; counted && i < ROUTING_ID_BYTES; i++)
             *peer = *peer << 8 | id[i];
-        *peer |= PEER_BIT | (wire_peer)port << PORT_SHIFT;
+        if (counted)
+            *peer |= PEER_BIT | (wire_peer)port << PORT_SHIFT;
         *more = zmq_msg_more(&part);
     }
     (void)zmq_msg_close(&part);
@@ -621,21 +623,57 @@ static void decode(struct wire *wire, enum err err, struct wire_in *in)
     in->frames_count = wire->frames_count;
 }
 
+/* A ROUTER takes for a routing id what a peer says that it is called (ZMQ_ROUTING_ID). Since ZMTP 3 its
+ * messages carry that name, along with its socket type; older peers' carry neither, and cannot be told apart.
+ * What remains: a name that begins with a zero reads as an empty one. It would have to be another's 32 bits,
+ * which are counted from a random start and told to nobody; ROUTER refuses one that is in use. */
+static bool named_itself(wire_peer peer, zmq_msg_t *body)
+{
+    const char *name = zmq_msg_gets(body, "Identity");
+    return peer == 0 || (name && *name) || !zmq_msg_gets(body, "Socket-Type");
+}
+
+/* All of it is read, and the connection ends. */
+static void turn_away(struct wire *wire, struct port *port)
+{
+    struct why why;
+    watch_reject(port->watch, zmq_msg_get(&wire->body, ZMQ_SRCFD));
+    (void)read_frames(wire, port->socket, zmq_msg_more(&wire->body), &why);
+    close_frames(wire);
+}
+
+/* Body: false when there is none, on a client. */
+static bool read_body(struct wire *wire, const struct port *port, bool *more)
+{
+    (void)zmq_msg_close(&wire->body);
+    (void)zmq_msg_init(&wire->body);
+    if (!*more || zmq_msg_recv(&wire->body, port->socket, ZMQ_DONTWAIT) >= 0)
+        return true;
+    *more = false;
+    return wire->routed;
+}
+
+/* The next message of a peer that has its id from the socket. */
+static bool read_head(struct wire *wire, uint32_t index, wire_peer *peer, bool *more)
+{
+    struct port *port = &wire->ports[index];
+    while (read_peer(wire, index, peer, more)) {
+        if (!read_body(wire, port, more))
+            return false;
+        if (!wire->routed || !named_itself(*peer, &wire->body))
+            return true;
+        turn_away(wire, port);
+    }
+    port->filled = false;
+    return false;
+}
+
 static bool receive_from(struct wire *wire, uint32_t index, struct wire_in *in)
 {
     struct port *port = &wire->ports[index];
     bool more;
-    if ((wire->waits && !port->filled) || !read_peer(wire, index, &in->peer, &more)) {
-        port->filled = false;
+    if ((wire->waits && !port->filled) || !read_head(wire, index, &in->peer, &more))
         return false;
-    }
-    (void)zmq_msg_close(&wire->body);
-    (void)zmq_msg_init(&wire->body);
-    if (more && zmq_msg_recv(&wire->body, port->socket, ZMQ_DONTWAIT) < 0) {
-        if (!wire->routed)
-            return false;
-        more = false;
-    }
     if (wire->routed)
         watch_seen(port->watch, in->peer, zmq_msg_get(&wire->body, ZMQ_SRCFD));
     in->keyed = port->keyed;

@@ -2,6 +2,7 @@
 #include "join.h"
 
 #include "admission.h"
+#include "holder.h"
 #include "log.h"
 
 #include <stdio.h>
@@ -64,14 +65,25 @@ enum err join_remembered(const char *state_dir, char url[], size_t url_max, stru
 {
     struct joined joined;
     enum err err = joined_read(state_dir, &joined, why);
+    if (err == ERR_NOT_FOUND && holder_here(state_dir, url))
+        return ERR_OK;
     if (err == ERR_NOT_FOUND)
         return why_set(
             why, ERR_USAGE,
-            "which coordinator? Give --coordinator URL or set MOTLEY_COORDINATOR, or join one with "
-            "the line that `motley key invite` prints on its host");
+            "which coordinator? None runs in this state directory; give --coordinator URL or set "
+            "MOTLEY_COORDINATOR, or join one with the line that `motley key invite` prints on its host");
     if (err == ERR_OK)
         snprintf(url, url_max, "%s", joined.url);
     return err;
+}
+
+bool join_name(const char *state_dir, const char *url, char name[JOINED_NAME_MAX])
+{
+    struct joined joined;
+    if (joined_read(state_dir, &joined, NULL) != ERR_OK || strcmp(joined.url, url) != 0 || !joined.name[0])
+        return false;
+    memcpy(name, joined.name, JOINED_NAME_MAX);
+    return true;
 }
 
 enum err join_keys(const char *state_dir, const char *url, const char *server_key, struct identity *identity,

@@ -5,6 +5,7 @@
 #define JOIN_H
 
 #include "identity.h"
+#include "joined.h"
 
 #include <stdbool.h>
 
@@ -19,8 +20,12 @@ struct join_wish {
  * on stderr how to test it. */
 MUST_USE enum err join_in(const struct join_wish *wish, char url[], size_t url_max, struct why *why);
 
-/* The coordinator that this state directory joined; ERR_USAGE: none, saying how to name one. */
+/* The coordinator that this state directory joined, else the one that runs in it; url: ENDPOINT_MAX.
+ * ERR_USAGE: none, saying how to name one. */
 MUST_USE enum err join_remembered(const char *state_dir, char url[], size_t url_max, struct why *why);
+
+/* What the machine was called when it joined url; false: it did not, or was not. */
+bool join_name(const char *state_dir, const char *url, char name[JOINED_NAME_MAX]);
 
 /* The keys for url: server_key as the user gave it, or NULL. */
 MUST_USE enum err join_keys(const char *state_dir, const char *url, const char *server_key,

@@ -33,7 +33,7 @@ struct settings {
     struct option_list labels;
     uint64_t threads, connect_timeout_us, spool_bytes;
     bool dry_run, json, supervised, isolate, version, joining, no_start;
-    char state_path[PATH_MAX], url[ENDPOINT_MAX]; /* found, not given */
+    char state_path[PATH_MAX], url[ENDPOINT_MAX], joined_name[JOINED_NAME_MAX]; /* found, not given */
 };
 
 static const struct option_usage USAGE = {
@@ -67,11 +67,12 @@ static enum err parse(struct settings *settings, int argc, char **argv, bool *he
     const char *words[1] = { NULL };
     const struct option_row rows[] = {
         { "coordinator", 'c', OPTION_TEXT, &settings->coordinator, "URL",
-          "ipc:///path or tcp://HOST:PORT (default: $MOTLEY_COORDINATOR, else the one that was joined)" },
+          "ipc:///path or tcp://HOST:PORT (default: $MOTLEY_COORDINATOR, else the one that was joined, or "
+          "that runs in the state directory)" },
         { "coordinator-key", 0, OPTION_TEXT, &settings->coordinator_key, "KEY|FILE",
           "its public key, for tcp (default: $MOTLEY_COORDINATOR_KEY, else as joined)" },
         { "name", 'n', OPTION_TEXT, &settings->name, "NAME",
-          "this worker's name (default: the fleet member's, or the host's)" },
+          "this worker's name (default: the fleet member's, as joined, or the host's)" },
         { "fleet", 0, OPTION_TEXT, &settings->fleet, "FILE",
           "a fleet file; with --member, be that worker of it" },
         { "member", 0, OPTION_TEXT, &settings->member, "NAME", "a worker's name in --fleet" },
@@ -358,6 +359,9 @@ static enum err run(struct settings *settings, struct why *why)
         err = find_member(settings, &fleet, &member, why);
     if (err == ERR_OK && !settings->dry_run)
         err = find_coordinator(settings, why);
+    if (err == ERR_OK && !settings->dry_run && settings->name == NULL && member == NULL &&
+        join_name(settings->state_path, settings->coordinator, settings->joined_name))
+        settings->name = settings->joined_name;
     if (err == ERR_OK && !settings->no_start)
         err = settings->dry_run ? dry_run(settings, fleet, member, why) : serve(settings, fleet, member, why);
     fleet_free(&fleet);

@@ -100,6 +100,17 @@ static void test_lock(struct doctor *doctor, struct hop *hop)
         hop_skip(hop, "no coordinator ran here yet");
 }
 
+static void tell_bad_key(struct hop *hop, enum err err, const char *path, const struct why *why)
+{
+    hop_fail(hop, "%.390s", why->text);
+    if (err == ERR_REFUSED)
+        hop_todo(hop, "if nobody else can have read it: chmod 600 %.200s", path);
+    else
+        hop_todo(hop,
+                 "restore %.200s from a backup, or remove it: a new key is made, and must be let in anew",
+                 path);
+}
+
 static void test_own_key(struct doctor *doctor, struct hop *hop)
 {
     char path[PATH_MAX_BYTES], text[KEY_TEXT_MAX];
@@ -117,8 +128,7 @@ static void test_own_key(struct doctor *doctor, struct hop *hop)
     if (err == ERR_NOT_FOUND) {
         hop_skip(hop, "none yet: joining or connecting by tcp makes it, and `motley key new`");
     } else {
-        hop_fail(hop, "%.390s", why.text);
-        hop_todo(hop, "if nobody else can have read it: chmod 600 %.200s", path);
+        tell_bad_key(hop, err, path, &why);
     }
     if (key_make(&doctor->own, &why) != ERR_OK)
         hop_fail(hop, "%.390s", why.text);
@@ -132,11 +142,12 @@ static void judge_list(const struct doctor *doctor, struct hop *hop)
         hop_fail(hop, "%.390s", why.text);
         hop_todo(hop, "repair %.200s/keys/allowed", doctor->state_dir);
     } else if (keyring_damage(keyring)[0]) {
-        hop_fail(hop, "%.300s: is damaged, its key is not allowed", keyring_damage(keyring));
-        hop_todo(hop, "remove it, or allow the key again with `motley key allow`");
+        hop_fail(hop, "%.390s", keyring_damage(keyring));
     } else {
-        hop_ok(hop, "%zu keys may connect to the coordinator of this state directory",
-               keyring_count(keyring));
+        size_t open = keyring_invitations(keyring);
+        hop_ok(hop,
+               "%zu keys may connect to the coordinator of this state directory; %zu invitations are open",
+               keyring_count(keyring) - open, open);
     }
     keyring_free(&keyring);
 }
@@ -154,9 +165,11 @@ static void test_list(struct doctor *doctor, struct hop *hop)
     key_wipe(&key);
     if (err == ERR_NOT_FOUND) {
         hop_skip(hop, "no coordinator has its state here");
-    } else if (err != ERR_OK) {
+    } else if (err != ERR_OK && err != ERR_REFUSED) {
         hop_fail(hop, "%.390s", why.text);
-        hop_todo(hop, "if nobody else can have read it: chmod 600 %.200s", path);
+        hop_todo(hop, "restore %.200s from a backup; or remove it, and let everyone join anew", path);
+    } else if (err != ERR_OK) {
+        tell_bad_key(hop, err, path, &why);
     } else {
         judge_list(doctor, hop);
     }
@@ -171,8 +184,12 @@ static const char *origin_of(const struct doctor *doctor)
         return "as given";
     if (variable && *variable)
         return "$MOTLEY_COORDINATOR";
-    return doctor->has_joined && strcmp(doctor->joined.url, doctor->url) == 0 ? "as joined"
-                                                                              : "the fleet of `motley up`";
+    char here[ENDPOINT_MAX], path[PATH_MAX_BYTES + 16];
+    if (doctor->has_joined && strcmp(doctor->joined.url, doctor->url) == 0)
+        return "as joined";
+    snprintf(path, sizeof path, "%s/fleet.json", doctor->state_dir);
+    bool runs = access(path, F_OK) != 0 && holder_here(doctor->state_dir, here);
+    return runs ? "the one that runs in the state directory" : "the fleet of `motley up`";
 }
 
 static void test_coordinator(struct doctor *doctor, struct hop *hop)
@@ -181,7 +198,7 @@ static void test_coordinator(struct doctor *doctor, struct hop *hop)
     const char *given = doctor->word ? doctor->place.url : doctor->link.coordinator;
     enum err err = address_resolve(given, doctor->url, &why);
     if (err != ERR_OK) {
-        hop_fail(hop, "%.390s", err == ERR_UNREACHABLE ? "none is named, up or joined here" : why.text);
+        hop_fail(hop, "%.390s", err == ERR_UNREACHABLE ? "none is named, up, joined or runs here" : why.text);
         hop_todo(hop,
                  "start one with `motley up --detach`, join one with the line of `motley key invite`, or "
                  "name it: motley doctor URL");
@@ -342,7 +359,7 @@ static void test_workers(struct doctor *doctor, struct hop *hop)
     yyjson_arr_foreach(yyjson_doc_get_root(doc), index, count, worker)
     {
         const char *state = yyjson_get_str(yyjson_obj_get(worker, "state"));
-        here += state && strcmp(state, "gone") != 0 && strcmp(state, "lost") != 0;
+        here += state && strcmp(state, "up") == 0; /* also one that drains */
     }
     yyjson_doc_free(doc);
     if (here > 0) {

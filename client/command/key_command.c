@@ -238,8 +238,12 @@ static enum err take_name(const struct grant *grant, struct keyring_entry *entry
 {
     const char *name = grant->name ? grant->name : "";
     uint8_t half[KEY_BYTES];
-    if (!text_ok(name, strlen(name)) || strpbrk(name, "\t\r\n") || strlen(name) >= KEYRING_NAME_MAX)
-        return why_set(why, ERR_USAGE, "--name: give one line of at most %d bytes", KEYRING_NAME_MAX - 1);
+    bool plain = text_ok(name, strlen(name)) && !strchr(name, '/');
+    for (const char *at = name; *at; at++)
+        plain = plain && (unsigned char)*at >= ' ' && *at != 0x7f;
+    if (!plain || strlen(name) >= KEYRING_NAME_MAX)
+        return why_set(why, ERR_USAGE, "--name: give at most %d bytes, without / and control characters",
+                       KEYRING_NAME_MAX - 1);
     if (grant->name && !*name)
         return why_set(why, ERR_USAGE, "--name: is empty; leave it out or give a name");
     if (key_parse(name, half, NULL) == ERR_OK)
@@ -558,9 +562,7 @@ int command_key_list(int argc, char **argv)
     for (size_t i = 0; i < keyring_count(keyring); i++)
         yyjson_mut_arr_append(root, key_view_entry(doc, keyring_at(keyring, i), clock_wall_us()));
     if (keyring_damage(keyring)[0])
-        fprintf(stderr,
-                "motley: %s: is damaged, and its key is not allowed; remove it, or allow the key again\n",
-                keyring_damage(keyring));
+        fprintf(stderr, "motley: %s\n", keyring_damage(keyring));
     keyring_free(&keyring);
     if (json) {
         tool_print_mut(doc);

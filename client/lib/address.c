@@ -3,6 +3,7 @@
 
 #include "bounds.h"
 #include "file.h"
+#include "holder.h"
 #include "joined.h"
 
 #include <stdio.h>
@@ -60,10 +61,13 @@ enum err address_resolve(const char *given, char url[ADDRESS_MAX], struct why *w
         return copy_url(joined.url, url, why);
     if (err != ERR_NOT_FOUND)
         return err;
-    return why_set(why, ERR_UNREACHABLE,
-                   "no coordinator is named, no fleet is up (%.200s/fleet.json is not there) and none was "
-                   "joined; start one with `motley up --detach`, or give --coordinator URL",
-                   path);
+    if (holder_here(path, url))
+        return ERR_OK;
+    return why_set(
+        why, ERR_UNREACHABLE,
+        "no coordinator is named, no fleet is up (%.200s/fleet.json is not there), none was "
+        "joined and none runs there; start one with `motley up --detach`, or give --coordinator URL",
+        path);
 }
 
 static size_t read_nonce(const char *folder, size_t length, uint8_t nonce[ADDRESS_NONCE_MAX])

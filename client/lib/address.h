@@ -12,7 +12,8 @@
 enum { ADDRESS_MAX = 256, ADDRESS_NONCE_MAX = 256 };
 
 /* given (may be NULL), else $MOTLEY_COORDINATOR, else the url in fleet.json that `motley up` left in the
- * state directory, else the coordinator that was joined (joined.h). ERR_UNREACHABLE says how to start one
+ * state directory, else the coordinator that was joined (joined.h), else the one that runs in the state
+ * directory (holder.h). ERR_UNREACHABLE says how to start one
  * when none is named. */
 MUST_USE enum err address_resolve(const char *given, char url[ADDRESS_MAX], struct why *why);
 

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "connection.h"
 
+#include "bounds.h"
 #include "clock.h"
 #include "dialogue.h"
 #include "ensure.h"
+#include "file.h"
+#include "joined.h"
 #include "motley.h"
 #include "wire.h"
 
@@ -128,13 +131,27 @@ static enum err greet(struct motley *connection, uint64_t deadline_us, struct wh
     return err == ERR_TIMEOUT ? unanswered(connection, why) : err;
 }
 
+/* As what our key would be let in again if it were refused: of a machine that joined as a worker it is the
+ * worker's key, too. */
+static const char *own_role(const char *url)
+{
+    char state_dir[PATH_MAX_BYTES];
+    struct joined joined;
+    bool worker = file_state_dir(state_dir, sizeof state_dir, NULL) == ERR_OK &&
+                  joined_read(state_dir, &joined, NULL) == ERR_OK && joined.role == ROLE_WORKER &&
+                  strcmp(joined.url, url) == 0;
+    return worker ? "worker" : "client";
+}
+
 /* A line that broke before the first answer is not told: a greeting without an answer is tried again on a new
  * line. */
 static enum err open_once(struct motley *connection, uint64_t deadline_us, struct why *why)
 {
     uint64_t slice_us = clock_monotonic_us() + GREETING_US;
     const struct identity *identity = &connection->identity;
-    struct wire_keys keys = { .own = &identity->own, .server_half = identity->server_half, .role = "client" };
+    struct wire_keys keys = { .own = &identity->own,
+                              .server_half = identity->server_half,
+                              .role = identity->keyed ? own_role(connection->url) : "client" };
     enum err err = wire_connect(connection->context, connection->url, identity->keyed ? &keys : NULL,
                                 &connection->wire, why);
     if (err == ERR_OK)

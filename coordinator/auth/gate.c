@@ -413,6 +413,8 @@ const struct keyring_entry *gate_entry(const struct gate *gate, const uint8_t pu
 
 size_t gate_keys_count(const struct gate *gate) { return keyring_count(gate->looked); }
 
+size_t gate_invitations_count(const struct gate *gate) { return keyring_invitations(gate->looked); }
+
 bool gate_refusal(struct gate *gate, char *text, size_t max)
 {
     pthread_mutex_lock(&gate->lock);

@@ -61,6 +61,7 @@ bool gate_refusal(struct gate *gate, char *text, size_t max);
 /* The loop's to count in, but for the first two, which are as of this call. */
 struct gate_counts *gate_counts(struct gate *gate);
 
-size_t gate_keys_count(const struct gate *gate); /* on the list */
+size_t gate_keys_count(const struct gate *gate); /* on the list, with the open invitations */
+size_t gate_invitations_count(const struct gate *gate);
 
 #endif

@@ -533,9 +533,11 @@ static void on_failure(struct sched *sched, struct job *job, const struct settle
                        const struct lease *lease, const struct sched_event *event, uint32_t slot)
 {
     struct account *tally = job_account(job, slot, true);
-    tally->failed_batches++;
-    job->failed_batches++;
-    tally->busy_us += event->result.run_us;
+    if (!lease->expired || !event->result.again) {
+        tally->failed_batches++;
+        job->failed_batches++;
+        tally->busy_us += event->result.run_us;
+    }
     if (lease->expired) {
         acknowledge_again(sched, about->worker, about->term, about->attempt);
         return;
@@ -697,6 +699,8 @@ static void on_result(struct sched *sched, const struct sched_event *event)
     event = &bounded;
     if (live)
         end_lease(sched, slot, live, job, event);
+    else
+        bounded.result.again = true; /* it may have been counted already: not again if nothing comes of it */
     if (job && job_open(job))
         take_result(sched, job, slot, &lease, event);
     else

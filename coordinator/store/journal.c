@@ -254,8 +254,9 @@ static enum err ask(struct journal *journal, const char *text, char *answer, siz
     enum err err = code == SQLITE_ROW || code == SQLITE_DONE ? ERR_OK : failed(journal, why);
     if (code == SQLITE_ROW && sqlite3_column_text(statement, 0))
         snprintf(answer, max, "%s", (const char *)sqlite3_column_text(statement, 0));
-    sqlite3_finalize(statement);
-    return err;
+    /* A pragma that writes, as journal_mode does, commits only now. */
+    int end = sqlite3_finalize(statement);
+    return err == ERR_OK && end != SQLITE_OK ? failed(journal, why) : err;
 }
 
 static enum err ask_number(struct journal *journal, const char *text, long *number, struct why *why)

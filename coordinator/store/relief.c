@@ -34,14 +34,14 @@ static struct ending *list_endings(const struct op_list *waiting, size_t *count)
     return endings;
 }
 
-static void refuse(struct relief *relief, struct store_op *op, enum err err, const struct why *why)
+static void refuse(struct op_list *refused, struct store_op *op, enum err err, const struct why *why)
 {
     op->err = err;
     free(op->refusal);
     op->refusal = why ? malloc(sizeof *op->refusal) : NULL;
     if (op->refusal)
         *op->refusal = *why;
-    list_push(&relief->refused, op);
+    list_push(refused, op);
 }
 
 static bool of_a_job(const struct store_op *op)
@@ -56,6 +56,7 @@ void relief_take(struct op_list *waiting, struct relief *relief, const struct wh
     struct ending *endings = list_endings(waiting, &count);
     list_init(&all);
     list_init(&relief->refused);
+    list_init(&relief->unwanted);
     list_init(&relief->first);
     list_append(&all, waiting);
     list_init(waiting);
@@ -64,9 +65,9 @@ void relief_take(struct op_list *waiting, struct relief *relief, const struct wh
         bool ending =
             count && of_a_job(op) && bsearch(&wanted, endings, count, sizeof wanted, by_job) != NULL;
         if (op->type == STORE_JOB_ADD || op->type == STORE_MODEL_ADD)
-            refuse(relief, op, ERR_FULL, why);
+            refuse(&relief->refused, op, ERR_FULL, why);
         else if (ending && op->type == STORE_RESULT)
-            refuse(relief, op, ERR_CANCELLED, NULL);
+            refuse(&relief->unwanted, op, ERR_CANCELLED, NULL);
         else
             list_push(ending ? &relief->first : waiting, op);
     }

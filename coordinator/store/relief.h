@@ -14,6 +14,7 @@
 struct relief {
     struct op_list
         refused; /* each with its err; those with ERR_FULL also with why, as far as there was memory */
+    struct op_list unwanted; /* RESULTs, with ERR_CANCELLED: not to be told before `first` is durable */
     struct op_list first;
 };
 

@@ -458,8 +458,11 @@ static enum err relieve(struct store *store, struct op_list *group, struct why *
     err = write_group(store, &relief.first, why);
     if (err == ERR_FULL && throw_ballast(store))
         err = write_group(store, &relief.first, why);
-    if (err == ERR_OK)
+    if (err == ERR_OK) {
+        report(store, &relief.unwanted);
         report(store, &relief.first);
+    }
+    list_append(group, &relief.unwanted);
     list_append(group, &relief.first);
     return err == ERR_FULL ? ERR_OK : err;
 }
@@ -569,10 +572,21 @@ static enum err check_journal(const struct store *store, const char *path, struc
                    path, job);
 }
 
+/* Whoever made the state directory may have died before its name was synced. */
+static enum err sync_name(const char *state_dir, struct why *why)
+{
+    char parent[SPOOL_PATH_MAX];
+    snprintf(parent, sizeof parent, "%s/..", state_dir);
+    enum err err = file_sync_dir(parent, why);
+    return err == ERR_FILE ? ERR_OK : err; /* a folder that we may not read: others made what is in it */
+}
+
 static enum err open_files(struct store *store, const struct store_recovery *recovery, struct why *why)
 {
     char path[SPOOL_PATH_MAX];
     enum err err = lock_take(store->state_dir, &store->lock_fd, why);
+    if (err == ERR_OK)
+        err = sync_name(store->state_dir, why);
     if (err != ERR_OK)
         return err;
     snprintf(path, sizeof path, "%s/journal.sqlite3", store->state_dir);

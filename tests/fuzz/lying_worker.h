@@ -235,6 +235,21 @@ static inline void lie_results(struct lying_worker *worker, const struct message
     liar_say(liar, &message, frames, framed, right ? 1000000 : 40);
 }
 
+/* All right, but for the last one's rows, which are named and do not come. */
+static inline void lie_short(struct lying_worker *worker, const struct message_leases *leases)
+{
+    struct message message = { .type = MESSAGE_RESULTS };
+    struct message_result results[LYING_RESULTS_MAX];
+    struct liar_frame frames[LYING_RESULTS_MAX];
+    uint32_t count = leases->leases_count < LYING_RESULTS_MAX ? leases->leases_count : LYING_RESULTS_MAX;
+    for (uint32_t i = 0; i < count; i++) {
+        lie_result(worker, &results[i], &leases->leases[i], true);
+        frames[i] = lie_rows(worker, &leases->leases[i], true);
+    }
+    message.results = (struct message_results){ results, count };
+    liar_say(&worker->liar, &message, frames, count - 1, UINT64_MAX);
+}
+
 static inline void lie_numbers(struct lying_worker *worker, enum message_type type)
 {
     struct liar *liar = &worker->liar;
@@ -275,6 +290,10 @@ static inline void lie_fetch(struct lying_worker *worker)
 static inline void lying_worker_take_leases(struct lying_worker *worker, const struct message_leases *leases)
 {
     struct liar *liar = &worker->liar;
+    if (leases->leases_count > 1 && liar_one_in(liar, 12)) {
+        lie_short(worker, leases);
+        return;
+    }
     for (uint32_t i = 0; i < leases->leases_count; i++) {
         const struct message_lease *lease = &leases->leases[i];
         rumour_lease(liar->rumours, lease);

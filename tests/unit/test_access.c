@@ -4,9 +4,25 @@
 #include "access.h"
 #include "party.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 static const char *tcp;
+
+static atomic_bool add_fails; /* of the next entry of the allow list */
+
+__attribute__((visibility("default"))) int rename(const char *from, const char *to);
+__attribute__((visibility("default"))) int rename(const char *from, const char *to)
+{
+    if (strstr(to, "/allowed/") && atomic_exchange(&add_fails, false)) {
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
 
 static int set_up(void **state)
 {
@@ -449,6 +465,24 @@ static void test_joining(void **state)
     assert_true(is_logged(house, "KEY-JOINED"));
 }
 
+/* A failure, or a crash, between the two steps of joining costs the invitation rather than leaving it. */
+static void test_joining_fails_closed(void **state)
+{
+    const struct party_house *house = *state;
+    struct key token = invite(house, ROLE_CLIENT, 0), own = keyed_make();
+    struct party party;
+    struct keyring *ring;
+    atomic_store(&add_fails, true);
+    const struct message *answer = join(&party, &token, own.public_half);
+    assert_int_equal(answer->type, MESSAGE_REFUSED);
+    assert_non_null(strstr(answer->refused.text, "new invitation"));
+    party_leave(&party);
+    assert_int_equal(keyring_read(house->state, &ring, NULL), ERR_OK);
+    assert_null(keyring_find(ring, token.public_half, 1));
+    assert_null(keyring_find(ring, own.public_half, 1));
+    keyring_free(&ring);
+}
+
 /* An invitation is no way to take something from others. */
 static void test_joining_as_another(void **state)
 {
@@ -605,7 +639,96 @@ static void test_files_of_others(void **state)
     party_leave(&owner);
 }
 
+static const struct message_reply *add_model(struct party *client, const char *file)
+{
+    static uint8_t digest[SHA256_BYTES];
+    struct message message = { .type = MESSAGE_BLOB_PUT };
+    struct wire_frame frame = { file, strlen(file), NULL, NULL };
+    sha256_bytes(file, strlen(file), digest);
+    message.blob_put =
+        (struct message_blob_put){ .request = ++client->request, .blob = digest, .total = strlen(file) };
+    party_say(client, &message, &frame, 1);
+    assert_int_equal(party_expect(client, MESSAGE_REPLY)->reply.code, ERR_OK);
+    message = (struct message){ .type = MESSAGE_MODEL_ADD };
+    message.model_add = (struct message_model_add){
+        .name = "resnet", .version = "1", .blob = digest, .format = "onnx", .precision = ""
+    };
+    return ask(client, &message);
+}
+
+/* Jobs run the file that their tenant believes to have named. */
+static void test_models_of_others(void **state)
+{
+    const struct party_house *house = *state;
+    struct key keys[2] = { allow(house, ROLE_CLIENT, "vision"), allow(house, ROLE_CLIENT, "speech") };
+    struct party first, second, owner;
+    client_of(&first, &keys[0]);
+    client_of(&second, &keys[1]);
+    party_client(&owner, house);
+    const struct message_reply *reply = add_model(&first, "a model");
+    if (reply->code)
+        fail_msg("%s", reply->text);
+    assert_int_equal(add_model(&second, "a model")->code, ERR_OK); /* the same file */
+    reply = add_model(&second, "another model");
+    assert_int_equal(reply->code, ERR_REFUSED);
+    assert_non_null(strstr(reply->text, "--version"));
+    assert_int_equal(add_model(&owner, "another model")->code, ERR_OK);
+    party_leave(&first);
+    party_leave(&second);
+    party_leave(&owner);
+}
+
 /* ---- bounds ---- */
+
+static size_t logged(const struct party_house *house, const char *id)
+{
+    struct party owner;
+    size_t count = 0, i, max;
+    yyjson_val *event;
+    party_client(&owner, house);
+    yyjson_doc *doc = party_view(&owner, "events", "");
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    yyjson_arr_foreach(root, i, max, event) count +=
+        strcmp(yyjson_get_str(yyjson_obj_get(event, "id")), id) == 0;
+    yyjson_doc_free(doc);
+    party_leave(&owner);
+    return count;
+}
+
+/* What a peer may say as often as it likes is not written down as often. */
+static void test_words_without_end_are_not_all_logged(void **state)
+{
+    enum { ROOM = 1500, TIMES = 200, FEW = 150 };
+    const struct party_house *house = *state;
+    static const uint8_t built_in[SHA256_BYTES];
+    struct key working = allow(house, ROLE_WORKER, NULL), asking = allow(house, ROLE_CLIENT, NULL);
+    struct party worker, client;
+    const struct message bye = { .type = MESSAGE_BYE, .bye = { "" } };
+    client_of(&client, &asking);
+    accepted(submit(&client, "", 1));
+    worker_of(&worker, &working, 1);
+    party_await(&worker, MESSAGE_LOAD);
+    for (int i = 0; i < ROOM; i++)
+        party_loaded(&worker, built_in, false, "no");
+    for (int i = 0; i < TIMES; i++) {
+        party_say(&worker, &bye, NULL, 0);
+        while (party_offer(&worker, "lab", "cpu", 1000, 1)->type != MESSAGE_WELCOME)
+            party_await(&worker, MESSAGE_WELCOME);
+    }
+    for (int i = 0; i < TIMES; i++)
+        about_jobs(&client, MESSAGE_CANCEL, accepted(submit(&client, "", 1)) ? "all" : "");
+    assert_in_range(logged(house, "WORKER-UP"), 0, FEW);
+    assert_in_range(logged(house, "WORKER-LEFT"), 0, FEW);
+    assert_in_range(logged(house, "JOB-ACCEPTED"), 0, FEW);
+    assert_in_range(logged(house, "JOB-CANCELLED"), 0, FEW);
+    uint64_t deadline = clock_monotonic_us() + (uint64_t)PARTY_PATIENCE_S * 1000000;
+    while (!is_logged(house, "NOTES-LEFT-OUT")) {
+        assert_true(clock_monotonic_us() < deadline);
+        party_loaded(&worker, built_in, false, "no");
+    }
+    party_leave(&worker);
+    party_leave(&client);
+}
 
 static void test_connections_of_one_key(void **state)
 {
@@ -650,12 +773,15 @@ int main(void)
         TEST(test_an_expiring_key_ends),
         TEST(test_reload),
         TEST(test_joining),
+        TEST(test_joining_fails_closed),
         TEST(test_joining_as_another),
         TEST(test_nobody_joins_by_ipc),
         TEST(test_another_process_with_the_same_uuid),
         TEST(test_results_that_are_not_ones_own),
         TEST(test_files_of_others),
+        TEST(test_models_of_others),
         TEST(test_connections_of_one_key),
+        TEST(test_words_without_end_are_not_all_logged),
         TEST(test_untimely_words_are_counted),
     };
     return cmocka_run_group_tests_name("access", tests, NULL, NULL);

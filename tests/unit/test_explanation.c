@@ -277,6 +277,25 @@ static void why_a_worker_is_idle(void **state)
     yyjson_doc_free(doc);
 }
 
+/* Each sees what keeps the worker from its own jobs only. */
+static void jobs_of_other_tenants_are_not_shown(void **state)
+{
+    (void)state;
+    struct keyring_entry other = { .role = ROLE_CLIENT, .tenants_count = 1 };
+    snprintf(other.tenants[0], sizeof other.tenants[0], "physics");
+    add_worker(1, "w", (uint64_t)4 << 30);
+    add_job(1, "device.memory >= 24GiB", 0);
+    view.viewer = &other;
+    yyjson_doc *doc = show("worker-explain", "w");
+    assert_int_equal(yyjson_arr_size(yyjson_doc_ptr_get(doc, "/slots/0/jobs")), 0);
+    assert_int_equal(number(doc, "/slots/0/jobs_more"), 0);
+    yyjson_doc_free(doc);
+    snprintf(other.tenants[0], sizeof other.tenants[0], "lab");
+    doc = show("worker-explain", "w");
+    assert_int_equal(number(doc, "/slots/0/jobs/0/job"), 1);
+    yyjson_doc_free(doc);
+}
+
 static void nobody_of_that_name(void **state)
 {
     (void)state;
@@ -299,6 +318,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_open_job_misses_its_deadline_when_it_passes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(several_reasons_are_counted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(why_a_worker_is_idle, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(jobs_of_other_tenants_are_not_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nobody_of_that_name, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -195,6 +196,29 @@ static void test_damage(void **state)
     assert_non_null(strstr(keyring_damage(ring), "0303"));
 }
 
+/* It is there and good, but cannot be read just now: no list is better than one without it. */
+static void test_no_more_files(void **state)
+{
+    (void)state;
+    struct keyring_entry one = entry(1, ROLE_WORKER);
+    struct keyring *short_one;
+    struct rlimit before, none_left;
+    add(&one);
+    reread();
+    int next = open("/dev/null", O_RDONLY);
+    assert_int_equal(close(next), 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none_left = before;
+    none_left.rlim_cur = (rlim_t)next + 1; /* for the folder */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none_left), 0);
+    enum err err = keyring_read(folder, &short_one, &why);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(err, ERR_FILE);
+    assert_null(short_one);
+    reread();
+    assert_non_null(find(1, 5));
+}
+
 static void test_a_folder_that_others_can_write(void **state)
 {
     (void)state;
@@ -249,6 +273,7 @@ int main(void)
         TEST(test_there_and_back), TEST(test_fresh),
         TEST(test_damage),         TEST(test_a_folder_that_others_can_write),
         TEST(test_tenants),        TEST(test_references),
+        TEST(test_no_more_files),
     };
     return cmocka_run_group_tests_name("keyring", tests, NULL, NULL);
 }

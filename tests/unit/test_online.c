@@ -328,15 +328,46 @@ static void nonsense_is_refused(void **state)
     party_leave(&client);
 }
 
+/* What the wire does not send in one message is not promised. */
+static void an_answer_fits_beside_a_body(void **state)
+{
+    struct party client;
+    int64_t row = 64 << 20, rest = (64 << 20) - (2 << 20);
+    struct message_tensor outputs[4];
+    static const char *const names[] = { "a", "b", "c", "d" };
+    for (int k = 0; k < 4; k++)
+        outputs[k] = (struct message_tensor){ names[k], DTYPE_U8, k < 3 ? &row : &rest, 1 };
+    party_client(&client, *state);
+    struct message message = question(&client, 1, 20000);
+    message.infer.outputs = outputs;
+    message.infer.outputs_count = 4;
+    party_say(&client, &message, NULL, 0);
+    expect_refusal(&client, ERR_LIMIT, "submit a job");
+    rest = (64 << 20) - BODY_BYTES_MAX;
+    message = question(&client, 1, 20000);
+    message.infer.outputs = outputs;
+    message.infer.outputs_count = 4;
+    party_say(&client, &message, NULL, 0);
+    expect_refusal(&client, ERR_TIMEOUT, "no worker is here");
+    party_leave(&client);
+}
+
 static void too_many_are_turned_away_and_the_gone_make_room(void **state)
 {
-    struct party crowd, client;
-    party_client(&crowd, *state);
-    for (int i = 0; i < ONLINE_MAX; i++)
-        ask(&crowd, 1, 0);
-    ask(&crowd, 1, 0);
-    expect_refusal(&crowd, ERR_FULL, "busy");
-    party_leave(&crowd);
+    struct party crowds[2], client;
+    for (int k = 0; k < 2; k++) {
+        party_client(&crowds[k], *state);
+        for (int i = 0; i < ONLINE_MAX / 2; i++)
+            ask(&crowds[k], 1, 0);
+        ask(&crowds[k], 1, 0); /* one alone does not take the others' half */
+        expect_refusal(&crowds[k], ERR_FULL, "busy");
+    }
+    party_client(&client, *state);
+    ask(&client, 1, 0);
+    expect_refusal(&client, ERR_FULL, "are in flight, which is the most");
+    party_leave(&client);
+    party_leave(&crowds[0]);
+    party_leave(&crowds[1]);
     party_client(&client, *state);
     uint64_t deadline = clock_monotonic_us() + (uint64_t)PARTY_PATIENCE_S * 1000000;
     for (bool full = true; full;) {
@@ -546,6 +577,7 @@ int main(void)
         WITH_HOUSE(poison_is_told),
         WITH_HOUSE(a_model_that_loads_nowhere_says_so),
         WITH_HOUSE(nonsense_is_refused),
+        WITH_HOUSE(an_answer_fits_beside_a_body),
         WITH_HOUSE(too_many_are_turned_away_and_the_gone_make_room),
         WITH_HOUSE(it_goes_before_a_job),
         WITH_HOUSE(honest_devices_agree),

@@ -2,11 +2,47 @@
 /* RETRY in whole dialogues: what failed or was never run is run again, and nothing else is. */
 #include "npy.h"
 #include "party.h"
+#include "publication.h"
+#include "retry.h"
+
+#include "coordinator_fixture.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
 
 enum { SAMPLES = 40 };
 
 static const uint8_t built_in[SHA256_BYTES];
 static unsigned leased[SAMPLES]; /* how often each sample was since the test looked */
+
+/* ---- a publication that is held where its answer is synced ---- */
+
+enum { FREE, HOLD, HELD };
+static atomic_int gate, sync_error;
+
+static bool is_answer(int fd)
+{
+    char name[64], path[1024];
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(name, path, sizeof path - 1);
+    path[length > 0 ? length : 0] = 0;
+    return strstr(path, "y.npy") && !strstr(path, "/state/");
+}
+
+__attribute__((visibility("default"))) int fsync(int fd);
+__attribute__((visibility("default"))) int fsync(int fd)
+{
+    int hold = HOLD;
+    if (atomic_load(&gate) == FREE || !is_answer(fd) || !atomic_compare_exchange_strong(&gate, &hold, HELD))
+        return (int)syscall(SYS_fsync, fd);
+    while (atomic_load(&gate) == HELD)
+        zmq_poll(NULL, 0, 1);
+    errno = atomic_exchange(&sync_error, 0);
+    return errno ? -1 : (int)syscall(SYS_fsync, fd);
+}
+
+/* ---- parties ---- */
 
 /* A client on the coordinator's host, that may name paths. */
 static void greet(struct party *client, const struct party_house *house)
@@ -96,12 +132,18 @@ static void answer(struct party *worker, const struct message_lease *lease, bool
     party_result(worker, lease, fails ? NULL : &row, sizeof row, fails ? "the test says so" : "");
 }
 
+static bool is_over(struct party *client)
+{
+    return is(client, "done") || is(client, "failed") ||
+           (atomic_load(&gate) != FREE && is(client, "finishing"));
+}
+
 /* Answer what is leased until the job is over, or so many samples were. Sample `failing` fails. */
 static void work(struct party *worker, struct party *client, uint64_t failing, unsigned most)
 {
     struct party_lease kept[64];
     unsigned count = 0;
-    while (count < most && !is(client, "done") && !is(client, "failed")) {
+    while (count < most && !is_over(client)) {
         if (!wire_receive(worker->wire, &worker->in))
             continue;
         const struct message *message = worker->in.message;
@@ -209,6 +251,105 @@ static void a_cancelled_job_goes_on_where_it_was(void **state)
     party_leave(&client);
 }
 
+/* Its answer is fetched between: what was set aside last time may not be gone yet. */
+static void a_job_is_retried_as_often_as_wanted(void **state)
+{
+    struct party client, worker;
+    greet(&client, *state);
+    submit(&client, *state);
+    party_worker(&worker, *state, "w", "cpu", 1000, 1);
+    work(&worker, &client, 7, UINT32_MAX);
+    for (int i = 0; i < 4; i++) {
+        expect_answer(&client, 7);
+        expect_order(&client, MESSAGE_RETRY);
+        work(&worker, &client, 7, UINT32_MAX);
+        assert_true(is(&client, "done"));
+    }
+    party_leave(&worker);
+    party_leave(&client);
+}
+
+/* The publication that was cancelled ends, in each of the ways that it can, when its job is open again. */
+static void a_cancelled_publication_is_not_the_next_ones(void **state)
+{
+    static const int codes[] = { 0, ENOSPC, EIO };
+    struct party_house *house = *state;
+    struct party client, worker;
+    uint64_t number;
+    greet(&client, house);
+    submit(&client, house);
+    party_worker(&worker, house, "w", "cpu", 1000, 1);
+    atomic_store(&gate, HOLD);
+    work(&worker, &client, 7, UINT32_MAX);
+    for (size_t i = 0; i < 3; i++) {
+        while (atomic_load(&gate) != HELD)
+            assert_true(is(&client, "finishing"));
+        expect_order(&client, MESSAGE_CANCEL);
+        expect_order(&client, MESSAGE_RETRY); /* of sample 7 */
+        work(&worker, &client, i < 2 ? 7 : UINT64_MAX, UINT32_MAX);
+        assert_true(is(&client, "finishing"));
+        atomic_store(&sync_error, codes[i]);
+        atomic_store(&gate, i < 2 ? HOLD : FREE);
+    }
+    work(&worker, &client, UINT64_MAX, UINT32_MAX);
+    assert_true(is(&client, "done"));
+    assert_int_equal(figure(&client, "samples_done"), SAMPLES);
+    expect_answer(&client, UINT64_MAX);
+    assert_int_equal(order(&client, MESSAGE_RETRY, &number), ERR_REFUSED);
+    party_leave(&worker);
+    party_leave(&client);
+}
+
+/* Those that are being opened again take room, and their outputs, as if they were open. */
+static void retries_that_wait_count_as_open(void **state)
+{
+    (void)state;
+    struct coordinator coordinator = { .jobs = jobs_new(1) };
+    struct record *records[2];
+    struct why why;
+    for (int i = 0; i < 2; i++) {
+        struct message_submit submit_ = fixture_submit((uint8_t)(i + 1), "job", 8);
+        assert_int_equal(jobs_add(coordinator.jobs, (uint64_t)i + 1, &submit_, 1, &records[i], NULL), ERR_OK);
+        records[i]->state = RECORD_CANCELLED;
+    }
+    assert_int_equal(retry_check(&coordinator, records[1], &why), ERR_OK);
+    records[0]->retrying = true;
+    jobs_reopened(coordinator.jobs);
+    assert_int_equal(retry_check(&coordinator, records[0], &why), ERR_OK); /* it is on its way */
+    assert_int_equal(retry_check(&coordinator, records[1], &why), ERR_FULL);
+    jobs_free(&coordinator.jobs);
+}
+
+static void late_words_of_a_publication_change_nothing(void **state)
+{
+    (void)state;
+    static const enum err errs[] = { ERR_OK, ERR_REFUSED, ERR_FULL, ERR_SYSTEM };
+    static const enum record_state states[] = { RECORD_QUEUED, RECORD_RUNNING, RECORD_FINISHING };
+    struct coordinator coordinator = { .jobs = jobs_new(1), .now_us = 5 };
+    struct message_submit submit_ = fixture_submit(1, "job", 8);
+    struct clerk_command late = { .tag = 1 }, current = { .tag = 1 };
+    struct record *record;
+    assert_int_equal(jobs_add(coordinator.jobs, 1, &submit_, 1, &record, NULL), ERR_OK);
+    for (size_t i = 0; i < 12; i++) {
+        struct clerk_event event = { .command = &late, .err = errs[i % 4], .why = { "/full: no room" } };
+        record->state = states[i / 4];
+        record->publishing = i / 4 == 2 ? &current : NULL;
+        publication_ended(&coordinator, &event);
+        assert_int_equal(record->state, states[i / 4]);
+        assert_int_equal(record->closing, RECORD_STORING);
+        assert_ptr_equal(record->publishing, i / 4 == 2 ? &current : NULL);
+        assert_int_equal(record->publish_again_us, 0);
+        assert_null(record->full);
+    }
+    record->publish_again_us = 1;
+    record->full = strdup("/full");
+    record_reopen(record);
+    assert_null(record->publishing);
+    assert_null(record->full);
+    assert_int_equal(record->publish_again_us, 0);
+    jobs_free(&coordinator.jobs);
+}
+
 #define DIALOGUE(test) cmocka_unit_test_setup_teardown(test, party_set_up, party_tear_down)
 
 int main(void)
@@ -216,6 +357,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         DIALOGUE(what_failed_is_run_again_and_nothing_else),
         DIALOGUE(a_cancelled_job_goes_on_where_it_was),
+        DIALOGUE(a_job_is_retried_as_often_as_wanted),
+        DIALOGUE(a_cancelled_publication_is_not_the_next_ones),
+        cmocka_unit_test(retries_that_wait_count_as_open),
+        cmocka_unit_test(late_words_of_a_publication_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

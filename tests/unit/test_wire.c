@@ -213,6 +213,44 @@ static void test_junk_is_refused(void **state)
     refused_with(it, "BYE: 1 payload frames where 0 belong");
 }
 
+/* A message under the name that the peer chose is not received, and costs it its connection. */
+static void expect_cut(struct fixture *it)
+{
+    struct wire_in in;
+    uint64_t cut = 0;
+    for (int tries = 0; !cut && tries < DEADLINE_MS; tries++) {
+        assert_false(wire_receive(it->server, &in));
+        cut = wire_guard(it->server, true);
+        (void)zmq_poll(NULL, 0, cut ? 0 : 1);
+    }
+    assert_int_equal(cut, 1);
+}
+
+/* ZeroMQ's ROUTER takes for a routing id what a peer says that it is called. */
+static void test_names_that_peers_chose(void **state)
+{
+    struct fixture *it = *state;
+    static const struct {
+        const char *bytes;
+        size_t size;
+    } names[] = { { "EVILNAME", 8 }, { "\1abcd", 5 }, { "x", 1 } };
+    int never = -1;
+    struct wire_in in;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        void *bare = zmq_socket(it->context, ZMQ_DEALER);
+        assert_int_equal(zmq_setsockopt(bare, ZMQ_ROUTING_ID, names[i].bytes, names[i].size), 0);
+        assert_int_equal(zmq_setsockopt(bare, ZMQ_RECONNECT_IVL, &never, sizeof never), 0);
+        assert_int_equal(zmq_connect(bare, it->url), 0);
+        assert_int_equal(zmq_send(bare, "\x92\x08\x80", 3, ZMQ_SNDMORE), 3);
+        assert_int_equal(zmq_send(bare, "more", 4, 0), 4);
+        expect_cut(it);
+        assert_int_equal(zmq_close(bare), 0);
+    }
+    send_when_connected(it->client, &bye, NULL, 0); /* the others are served */
+    receive(it->server, &in);
+    assert_non_null(in.message);
+}
+
 static void test_too_many_frames(void **state)
 {
     struct fixture *it = *state;
@@ -442,6 +480,7 @@ int main(int argc, char **argv)
         TEST(test_frames_travel),
         TEST(test_unreachable),
         TEST(test_junk_is_refused),
+        TEST(test_names_that_peers_chose),
         TEST(test_too_many_frames),
         TEST(test_a_lost_client_is_told),
         TEST(test_a_lost_server_is_told),

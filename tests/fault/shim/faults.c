@@ -20,12 +20,13 @@ enum deed {
     WRITE_SHORT,
     WRITE_TORN,
     CUT_BEFORE,
-    CUT_AFTER
+    CUT_AFTER,
+    EIO_KILL
 };
 
 static const char *const kinds[FAULT_KINDS] = { "sync", "write", "name" };
-static const char *const deeds[] = { "none",  "kill-before", "kill-after", "eio",      "nospace",
-                                     "short", "torn",        "cut-before", "cut-after" };
+static const char *const deeds[] = { "none",  "kill-before", "kill-after", "eio",       "nospace",
+                                     "short", "torn",        "cut-before", "cut-after", "eio-kill" };
 
 static struct {
     enum fault_kind kind;
@@ -34,7 +35,8 @@ static struct {
     enum deed pending; /* after the call that is under way */
     const char *only, *flag, *trace;
     long statfs;
-    bool full; /* times 0: the disk is full from the n-th on */
+    bool full;  /* times 0: the disk is full from the n-th on */
+    bool dying; /* eio-kill has refused: the next sync is the end */
     struct rng rng;
 } plan;
 
@@ -107,7 +109,7 @@ static bool has_flag(void) { return plan.flag && syscall(SYS_faccessat, AT_FDCWD
 
 static enum fault_verdict refuse(void)
 {
-    errno = plan.deed == REFUSE_EIO ? EIO : ENOSPC;
+    errno = plan.deed == REFUSE_NOSPACE ? ENOSPC : EIO;
     return FAULT_REFUSE;
 }
 
@@ -124,6 +126,7 @@ static enum fault_verdict strike(void)
     switch (plan.deed) {
     case KILL_BEFORE: faults_die();
     case CUT_BEFORE: history_cut(); faults_die();
+    case EIO_KILL: plan.dying = true; return refuse();
     case REFUSE_EIO:
     case REFUSE_NOSPACE: return refuse();
     case WRITE_SHORT: return FAULT_SHORT;
@@ -138,6 +141,8 @@ enum fault_verdict faults_before(enum fault_kind kind, const char *call, const c
         return FAULT_GO;
     uint64_t number = ++shim_head->counts[kind];
     trace(kind, call, path);
+    if (plan.dying && kind == FAULT_SYNC)
+        faults_die();
     if (plan.full)
         return while_full(kind, call);
     if (plan.deed == DEED_NONE || kind != plan.kind || number < plan.number)

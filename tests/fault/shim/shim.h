@@ -21,6 +21,7 @@
  * DEED  kill-before, kill-after    SIGKILL
  *       eio, nospace               refused with that errno, TIMES times (default 1). With TIMES 0 a full
  *                                  disk: writes and new names are refused while MOTLEY_FAULT_FLAG is there
+ *       eio-kill                   EIO, and SIGKILL at the next sync: before anything can be mended
  *       short, torn                a part is written; torn: then SIGKILL
  *       cut-before, cut-after      the power goes: history.c
  *
