@@ -134,6 +134,15 @@ static void test_own_key(struct doctor *doctor, struct hop *hop)
         hop_fail(hop, "%.390s", why.text);
 }
 
+/* What went wrong; what to do. */
+static void tell_damage(const char *damage, struct hop *hop)
+{
+    const char *todo = strstr(damage, "; ");
+    size_t length = todo ? (size_t)(todo - damage) : strlen(damage);
+    hop_fail(hop, "%.*s", (int)(length < 390 ? length : 390), damage);
+    hop_todo(hop, "%.200s", todo ? todo + 2 : "repair it, or remove it and `motley key allow` its key again");
+}
+
 static void judge_list(const struct doctor *doctor, struct hop *hop)
 {
     struct keyring *keyring = NULL;
@@ -142,7 +151,7 @@ static void judge_list(const struct doctor *doctor, struct hop *hop)
         hop_fail(hop, "%.390s", why.text);
         hop_todo(hop, "repair %.200s/keys/allowed", doctor->state_dir);
     } else if (keyring_damage(keyring)[0]) {
-        hop_fail(hop, "%.390s", keyring_damage(keyring));
+        tell_damage(keyring_damage(keyring), hop);
     } else {
         size_t open = keyring_invitations(keyring);
         hop_ok(hop,

@@ -47,8 +47,11 @@ struct publication {
 static enum err write_failed(const char *path, struct why *why)
 {
     bool full = errno == ENOSPC || errno == EDQUOT;
-    return why_set_errno(why, full ? ERR_FULL : errno == EIO ? ERR_SYSTEM : ERR_FILE, "%s: cannot be written",
-                         path);
+    return why_set_errno(why,
+                         full           ? ERR_FULL
+                         : errno == EIO ? ERR_SYSTEM
+                                        : ERR_FILE,
+                         "%s: cannot be written", path);
 }
 
 /* What a killed coordinator left half-written beside the user's answers, its next life must write over: so

@@ -290,7 +290,7 @@ static inline void lie_fetch(struct lying_worker *worker)
 static inline void lying_worker_take_leases(struct lying_worker *worker, const struct message_leases *leases)
 {
     struct liar *liar = &worker->liar;
-    if (leases->leases_count > 1 && liar_one_in(liar, 12)) {
+    if (leases->leases_count > 1 && liar_one_in(liar, 5)) {
         lie_short(worker, leases);
         return;
     }

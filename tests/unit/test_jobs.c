@@ -235,6 +235,20 @@ static void summaries_survive_in_the_journal(void **state)
         assert_false(summary_unpack(&back, bytes, cut));
 }
 
+/* That of an earlier life is not the bound of what was done in two. */
+static void an_unknown_bound_replaces_a_known_one(void **state)
+{
+    (void)state;
+    struct summary summary;
+    struct sched_job_look look = { .bound_us = 7 };
+    summary_init(&summary);
+    summary_add(&summary, &look);
+    assert_int_equal(summary.bound_us, 7);
+    look.bound_us = 0;
+    summary_add(&summary, &look);
+    assert_int_equal(summary.bound_us, 0);
+}
+
 static void failures_keep_their_words(void **state)
 {
     (void)state;
@@ -264,6 +278,7 @@ int main(void)
         cmocka_unit_test(limits_of_failure),
         cmocka_unit_test(shares_survive_in_the_journal),
         cmocka_unit_test(summaries_survive_in_the_journal),
+        cmocka_unit_test(an_unknown_bound_replaces_a_known_one),
         cmocka_unit_test(failures_keep_their_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

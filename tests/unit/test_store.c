@@ -305,7 +305,8 @@ static void test_lock(void **state)
 /* ---- a disk that fails at the start ---- */
 
 /* None of SQLite's syncs of files may fail unnoticed, the one that comes with a statement's end least of all:
- * a journal without its log would lose commits. (It looks past those of folders; the nonce syncs the same.) */
+ * a journal without its log would lose commits. (It looks past those of folders; the nonce syncs the same.)
+ */
 static void test_each_sync_of_a_start_counts(void **state)
 {
     (void)state;
