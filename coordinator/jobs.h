@@ -39,8 +39,8 @@ void jobs_remove(struct jobs *jobs, uint64_t number);
 struct record *jobs_find(const struct jobs *jobs, uint64_t number);
 struct record *jobs_find_uuid(const struct jobs *jobs, const uint8_t uuid[UUID_BYTES]);
 
-/* A job that is open, or being opened again, and will write a file which an output at path would write too: the
- * answer itself, or what is beside it. */
+/* A job that is open, or being opened again, and will write a file which an output at path would write too:
+ * the answer itself, or what is beside it. */
 struct record *jobs_find_output(struct jobs *jobs, const char *path, enum output_kind kind);
 
 /* The bit of enum sched_format of a model format; 0 = unknown. */

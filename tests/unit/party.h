@@ -40,7 +40,7 @@ struct party {
     struct wire_in in; /* the last message received */
     uint64_t request;
     uint8_t uuid[UUID_BYTES];
-    uint64_t life;                    /* a worker: what its HELLO says, as the next two */
+    uint64_t life; /* a worker: what its HELLO says, as the next two */
     struct message_attempt *attempts;
     uint32_t attempts_count;
     char proof_path[PATH_MAX_BYTES];

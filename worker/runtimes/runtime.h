@@ -67,8 +67,8 @@ struct runtime_config {
     int32_t numa_node;         /* -1 = any */
     const struct fleet *fleet; /* emulated only: its figures (borrowed for the slot's life) */
     const struct fleet_worker *member;
-    uint64_t joined_us; /* emulated: the monotonic time from which faults count */
-    uint64_t seed;      /* of jitter */
+    uint64_t joined_us;              /* emulated: the monotonic time from which faults count */
+    uint64_t seed;                   /* of jitter */
     const struct runtime_ops *inner; /* isolated only: what its process opens */
 };
 
