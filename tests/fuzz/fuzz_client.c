@@ -232,9 +232,9 @@ static void play(uint64_t seed)
         }
         motley_close(&connection);
     }
+    house_close(house); /* its thread counts until then */
     fprintf(stderr, "seed %llu: %llu lies, %llu MB\n", (unsigned long long)seed,
             (unsigned long long)house->liar.said, (unsigned long long)lying_resident_mb());
-    house_close(house);
     free(house);
 }
 

@@ -11,6 +11,7 @@
 #include "rng.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
@@ -84,6 +85,7 @@ static inline void lying_folder(char *dir, size_t max)
     lying_put(dir, "canary/c0.npy", "alive", 5);
     lying_put(dir, "in/rows0", rows, sizeof rows);
     lying_put(dir, "in/rows1", rows, 100);
+    lying_put(dir, "in/flips", "12345678", 8);
     snprintf(path, sizeof path, "%s/in/fifo", dir);
     FUZZ_CHECK(mkfifo(path, 0600) == 0);
     snprintf(out, sizeof out, "%s/out", dir);
@@ -91,16 +93,18 @@ static inline void lying_folder(char *dir, size_t max)
     FUZZ_CHECK(symlink(out, path) == 0);
 }
 
-/* A file that a job names is a plain one when it is looked at and a FIFO, or gone, when it is read. */
+/* A file that a job names is a plain one when it is looked at and a FIFO, or gone, when it is read; unless an
+ * answer was published there just now. */
 static inline void lying_flip(const char *dir, struct rng *rng)
 {
     char path[256];
     snprintf(path, sizeof path, "%s/in/flips", dir);
-    unlink(path);
+    if (unlink(path) != 0)
+        return;
     if (rng_below(rng, 2))
-        lying_put(dir, "in/flips", "12345678abcdefgh", 16);
+        (void)(file_replace(path, "12345678abcdefgh", 16, 0600, NULL) == ERR_OK);
     else
-        FUZZ_CHECK(mkfifo(path, 0600) == 0);
+        FUZZ_CHECK(mkfifo(path, 0600) == 0 || errno == EEXIST);
 }
 
 /* Nothing was written where nothing may be, nor too much where something may. */
