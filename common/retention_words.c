@@ -73,13 +73,13 @@ static bool unit_of(const char *text, double *factor)
 
 static enum err read_bytes(const char *text, uint64_t *bytes, struct why *why)
 {
-    char *end;
+    char *end = NULL;
     double factor = 0, number = *text >= '0' && *text <= '9' ? strtod(text, &end) : 0;
     if (strcmp(text, "any") == 0) {
         *bytes = UINT64_MAX;
         return ERR_OK;
     }
-    if (!(number > 0) || !isfinite(number) || !unit_of(end, &factor) || number * factor < 1 ||
+    if (!end || !(number > 0) || !isfinite(number) || !unit_of(end, &factor) || number * factor < 1 ||
         number * factor > 1e18)
         return why_set(why, ERR_USAGE, "--keep-bytes %.60s: give a size, such as 100GB or 50GiB, or any",
                        text);
