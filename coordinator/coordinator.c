@@ -27,8 +27,11 @@ static const uint64_t CALM_US = 50000; /* what nobody waits for waits so long fo
 
 void coordinator_wake(struct coordinator *coordinator) { coordinator->now_us = clock_monotonic_us(); }
 
-static void tell(struct coordinator *coordinator, enum log_level level, const char *id, const char *text)
+static void tell(struct coordinator *coordinator, enum log_level level, const char *id, const char *format,
+                 va_list arguments)
 {
+    char text[EVENT_TEXT_MAX];
+    vsnprintf(text, sizeof text, format, arguments);
     log_event(level, id, "%s", text);
     events_add(coordinator->events, clock_wall_us(), id, text);
 }
@@ -36,12 +39,10 @@ static void tell(struct coordinator *coordinator, enum log_level level, const ch
 void coordinator_note(struct coordinator *coordinator, enum log_level level, const char *id,
                       const char *format, ...)
 {
-    char text[EVENT_TEXT_MAX];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    tell(coordinator, level, id, format, arguments);
     va_end(arguments);
-    tell(coordinator, level, id, text);
 }
 
 static bool may_complain(struct coordinator *coordinator)
@@ -60,12 +61,10 @@ void coordinator_complain(struct coordinator *coordinator, const char *id, const
 {
     if (!may_complain(coordinator))
         return;
-    char text[EVENT_TEXT_MAX];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    tell(coordinator, LOG_WARN, id, format, arguments);
     va_end(arguments);
-    tell(coordinator, LOG_WARN, id, text);
 }
 
 static bool may_mention(struct coordinator *coordinator)
@@ -91,12 +90,10 @@ void coordinator_mention(struct coordinator *coordinator, enum log_level level, 
 {
     if (!may_mention(coordinator))
         return;
-    char text[EVENT_TEXT_MAX];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    tell(coordinator, level, id, format, arguments);
     va_end(arguments);
-    tell(coordinator, level, id, text);
 }
 
 /* ---- sending ---- */

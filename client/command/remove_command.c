@@ -91,6 +91,21 @@ int command_job_remove(int argc, char **argv)
     return code;
 }
 
+/* The same call for each word; how many there were in all is in asked->removed. */
+static int ask_each(struct asked *asked, int (*call)(motley *, const char *, struct motley_error *))
+{
+    struct motley_error error;
+    int code = 0;
+    motley *connection = tool_connect(&asked->link, &code);
+    for (size_t i = 0; connection && code == 0 && i < asked->words_count; i++) {
+        int count = call(connection, asked->words[i], &error);
+        code = count < 0 ? tool_fail_error(&error) : 0;
+        asked->removed += count;
+    }
+    motley_close(&connection);
+    return code;
+}
+
 int command_job_retry(int argc, char **argv)
 {
     static const struct option_usage usage = {
@@ -103,7 +118,6 @@ int command_job_retry(int argc, char **argv)
         "  motley job retry 12 && motley job wait 12\n"
     };
     struct asked asked = { .words_count = 0 };
-    struct motley_error error;
     int code;
     if (!parse(&usage, &asked, argc, argv, &code))
         return code;
@@ -111,17 +125,11 @@ int command_job_retry(int argc, char **argv)
         fprintf(stderr, "motley: job retry: which job? give its number, its name, `last` or `all`\n");
         return MOTLEY_USAGE;
     }
-    motley *connection = tool_connect(&asked.link, &code);
-    for (size_t i = 0; connection && code == 0 && i < asked.words_count; i++) {
-        int count = motley_retry(connection, asked.words[i], &error);
-        code = count < 0 ? tool_fail_error(&error) : 0;
-        asked.removed += count;
-    }
-    if (connection && code == 0 && asked.link.json)
+    code = ask_each(&asked, motley_retry);
+    if (code == 0 && asked.link.json)
         printf("{\"retried\": %" PRId64 "}\n", asked.removed);
-    else if (connection && code == 0)
+    else if (code == 0)
         printf("%" PRId64 " go%s on\n", asked.removed, asked.removed == 1 ? "es" : "");
-    motley_close(&connection);
     return code;
 }
 
@@ -133,7 +141,6 @@ int command_model_remove(int argc, char **argv)
                                                "has used them.",
                                                "  motley model remove digits@1\n" };
     struct asked asked = { .words_count = 0 };
-    struct motley_error error;
     int code;
     if (!parse(&usage, &asked, argc, argv, &code))
         return code;
@@ -141,16 +148,10 @@ int command_model_remove(int argc, char **argv)
         fprintf(stderr, "motley: model remove: which model? give its name, or NAME@VERSION\n");
         return MOTLEY_USAGE;
     }
-    motley *connection = tool_connect(&asked.link, &code);
-    for (size_t i = 0; connection && code == 0 && i < asked.words_count; i++) {
-        int count = motley_model_remove(connection, asked.words[i], &error);
-        code = count < 0 ? tool_fail_error(&error) : 0;
-        asked.removed += count;
-    }
-    if (connection && code == 0 && asked.link.json)
+    code = ask_each(&asked, motley_model_remove);
+    if (code == 0 && asked.link.json)
         printf("{\"removed\": %" PRId64 "}\n", asked.removed);
-    else if (connection && code == 0)
+    else if (code == 0)
         printf("%" PRId64 " file%s removed\n", asked.removed, asked.removed == 1 ? "" : "s");
-    motley_close(&connection);
     return code;
 }

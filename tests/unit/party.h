@@ -55,6 +55,18 @@ static void *party_run(void *argument)
     return NULL;
 }
 
+/* Stop it as on SIGTERM, and start it again over the same state. */
+static inline void party_restart(struct party_house *house)
+{
+    struct why why = { "" };
+    loop_stop(house->loop);
+    pthread_join(house->thread, NULL);
+    loop_free(&house->loop);
+    if (loop_new(&house->config, &house->loop, &why))
+        fail_msg("%s", why.text);
+    assert_int_equal(pthread_create(&house->thread, NULL, party_run, house), 0);
+}
+
 static inline int party_set_up(void **state)
 {
     struct party_house *house = calloc(1, sizeof *house);
@@ -299,6 +311,21 @@ static inline yyjson_doc *party_view(struct party *client, const char *what, con
         yyjson_read(zmq_msg_data(&client->in.frames[0]), zmq_msg_size(&client->in.frames[0]), 0);
     assert_non_null(doc);
     return doc;
+}
+
+/* The next lease, whatever comes before it; the built-in model loads. */
+static inline void party_next_lease(struct party *worker, struct party_lease *kept)
+{
+    static const uint8_t built_in[SHA256_BYTES];
+    for (;;) {
+        const struct message *message = party_hear(worker);
+        if (message->type == MESSAGE_LOAD)
+            party_loaded(worker, built_in, true, "");
+        if (message->type == MESSAGE_LEASES) {
+            party_keep(kept, &message->leases.leases[0]);
+            return;
+        }
+    }
 }
 
 #endif

@@ -6,8 +6,6 @@
 #include "party.h"
 #include "random_message.h"
 
-static const uint8_t built_in[SHA256_BYTES];
-
 /* ---- the client's side ---- */
 
 static void submit(struct party *client, const char *name, uint64_t samples, uint64_t deadline_us)
@@ -77,32 +75,6 @@ static void expect_terms(struct party *client, const char *which, int64_t priori
     else
         assert_string_equal(found, deadline);
     free(found);
-}
-
-static void restart(struct party_house *house)
-{
-    struct why why = { "" };
-    loop_stop(house->loop);
-    pthread_join(house->thread, NULL);
-    loop_free(&house->loop);
-    if (loop_new(&house->config, &house->loop, &why))
-        fail_msg("%s", why.text);
-    assert_int_equal(pthread_create(&house->thread, NULL, party_run, house), 0);
-}
-
-/* ---- the worker's side ---- */
-
-static void next_lease(struct party *worker, struct party_lease *kept)
-{
-    for (;;) {
-        const struct message *message = party_hear(worker);
-        if (message->type == MESSAGE_LOAD)
-            party_loaded(worker, built_in, true, "");
-        if (message->type == MESSAGE_LEASES) {
-            party_keep(kept, &message->leases.leases[0]);
-            return;
-        }
-    }
 }
 
 /* ---- tests ---- */
@@ -185,7 +157,7 @@ static void it_outlives_the_coordinator(void **state)
     assert_int_equal(change(&client, "b", CHANGE_ALL, 6, 0), 1);
     assert_int_equal(look(&client, "a", &deadline), 5);
     party_leave(&client);
-    restart(*state);
+    party_restart(*state);
     party_client(&client, *state);
     expect_terms(&client, "a", 5, deadline);
     expect_terms(&client, "b", 6, NULL);
@@ -213,7 +185,7 @@ static void what_is_over_stays_as_it_is(void **state)
     expect_terms(&client, "b", 0, NULL);
     expect_terms(&client, "c", 7, NULL);
     party_leave(&client);
-    restart(*state);
+    party_restart(*state);
     party_client(&client, *state);
     assert_int_equal(change(&client, "b", CHANGE_PRIORITY, 5, 0), 0);
     assert_int_equal(change(&client, "all", CHANGE_PRIORITY, 8, 0), 2);
@@ -239,7 +211,7 @@ static void the_forecast_follows(void **state)
     party_client(&client, *state);
     submit(&client, "a", 1000, 3600000000);
     party_worker(&worker, *state, "w", "cpu", 1000, 1);
-    next_lease(&worker, &kept);
+    party_next_lease(&worker, &kept);
     assert_true(fits(&client));
     assert_int_equal(change(&client, "a", CHANGE_PRIORITY, 5, 0), 1);
     assert_true(fits(&client));
@@ -262,7 +234,7 @@ static void a_raised_job_goes_first(void **state)
     submit(&client, "b", 1000, 0);
     assert_int_equal(change(&client, "b", CHANGE_PRIORITY, 5, 0), 1);
     party_worker(&worker, *state, "w", "cpu", 1000, 1);
-    next_lease(&worker, &kept);
+    party_next_lease(&worker, &kept);
     assert_int_equal(kept.lease.job, 2);
     party_leave(&worker);
     party_leave(&client);
@@ -277,7 +249,7 @@ static void it_asks_others_back(void **state)
     submit(&client, "a", 100000, 0);
     submit(&client, "b", 100000, 0);
     party_worker(&worker, *state, "w", "cpu", 1000000, 1);
-    next_lease(&worker, &kept);
+    party_next_lease(&worker, &kept);
     assert_int_equal(kept.lease.job, 1);
     assert_int_equal(change(&client, "b", CHANGE_PRIORITY, 5, 0), 1);
     party_await(&worker, MESSAGE_RECALL);

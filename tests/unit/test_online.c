@@ -84,20 +84,6 @@ static uint64_t serve(struct party *worker, uint64_t samples)
     return job;
 }
 
-/* The next lease, whatever comes before it. */
-static void next_lease(struct party *worker, struct party_lease *kept)
-{
-    for (;;) {
-        const struct message *message = party_hear(worker);
-        if (message->type == MESSAGE_LOAD)
-            party_loaded(worker, built_in, true, "");
-        if (message->type == MESSAGE_LEASES) {
-            party_keep(kept, &message->leases.leases[0]);
-            return;
-        }
-    }
-}
-
 /* ---- online ---- */
 
 static void it_is_answered_and_forgotten(void **state)
@@ -171,14 +157,14 @@ static void its_rows_are_fetched_from_memory(void **state)
     assert_string_equal(job->sources[0].path, "");
     party_await(&worker, MESSAGE_LOAD);
     party_loaded(&worker, model, true, "");
-    next_lease(&worker, &kept);
+    party_next_lease(&worker, &kept);
     fetch(&worker, kept.lease.job, 0, 6, "abcdef");
     fetch(&worker, kept.lease.job, 3, 3, "def");
     fetch(&worker, kept.lease.job, 4, 3, NULL);
     fetch(&worker, kept.lease.job + 1, 0, 6, NULL);
     answer(&worker, &kept.lease, 0);
     for (uint64_t left = 2 - kept.lease.count; left; left--) { /* it may come in two chunks */
-        next_lease(&worker, &kept);
+        party_next_lease(&worker, &kept);
         answer(&worker, &kept.lease, 0);
     }
     expect_answer(&client, 2);
@@ -193,7 +179,7 @@ static void a_lost_worker_costs_nothing(void **state)
     party_client(&client, *state);
     party_worker(&first, *state, "first", "cpu", 0, 1);
     ask(&client, 1, 0);
-    next_lease(&first, &kept);
+    party_next_lease(&first, &kept);
     party_worker(&second, *state, "second", "cpu", 0, 2);
     party_leave(&first);
     serve(&second, 1);
@@ -212,7 +198,7 @@ static void its_time_passes(void **state)
     expect_refusal(&client, ERR_TIMEOUT, "no worker is here");
     party_worker(&worker, *state, "w", "cpu", 0, 1);
     ask(&client, 1, 20000);
-    next_lease(&worker, &kept);
+    party_next_lease(&worker, &kept);
     expect_refusal(&client, ERR_TIMEOUT, "on its way on w");
     answer(&worker, &kept.lease, 0); /* too late: nobody hears of it */
     ask(&client, 1, 0);
@@ -431,7 +417,7 @@ static void it_goes_before_a_job(void **state)
     party_say(&client, &message, NULL, 0);
     assert_int_equal(party_expect(&client, MESSAGE_REPLY)->reply.code, ERR_OK);
     for (int i = 0; i < WARM; i++) {
-        next_lease(&worker, &kept);
+        party_next_lease(&worker, &kept);
         answer(&worker, &kept.lease, 0);
     }
     ask(&client, 1, 0);

@@ -131,17 +131,6 @@ static size_t kept(struct party *client)
     return count;
 }
 
-static void restart(struct party_house *house)
-{
-    struct why why = { "" };
-    loop_stop(house->loop);
-    pthread_join(house->thread, NULL);
-    loop_free(&house->loop);
-    if (loop_new(&house->config, &house->loop, &why))
-        fail_msg("%s", why.text);
-    assert_int_equal(pthread_create(&house->thread, NULL, party_run, house), 0);
-}
-
 static void only_jobs_that_are_over_go(void **state)
 {
     struct party_house *house = *state;
@@ -177,7 +166,7 @@ static void numbers_are_not_given_again(void **state)
     expect(&client, MESSAGE_CANCEL, "c", 1);
     expect(&client, MESSAGE_REMOVE, "c", 1);
     party_leave(&client);
-    restart(house);
+    party_restart(house);
     party_client(&client, house);
     assert_int_equal(kept(&client), 0);
     assert_int_equal(submit(&client, "d", NULL), 4);
@@ -189,7 +178,7 @@ static void too_many_are_not_kept(void **state)
     struct party_house *house = *state;
     struct party client;
     house->config.keep_jobs = 2;
-    restart(house);
+    party_restart(house);
     party_client(&client, house);
     for (int i = 0; i < 5; i++)
         submit(&client, "a", NULL);
@@ -209,7 +198,7 @@ static void orphans_go(void **state)
     struct party client;
     char path[700];
     house->config.inventory_us = 20000;
-    restart(house);
+    party_restart(house);
     party_client(&client, house);
     submit(&client, "a", NULL);
     expect(&client, MESSAGE_CANCEL, "1", 1);
@@ -271,7 +260,7 @@ static void uploads_go_with_their_last_user(void **state)
     uint8_t used[SHA256_BYTES], registered[SHA256_BYTES], lost[SHA256_BYTES], fresh[SHA256_BYTES];
     uint64_t number;
     house->config.inventory_us = 20000;
-    restart(house);
+    party_restart(house);
     party_client(&client, house);
     upload(&client, "used", used);
     upload(&client, "registered", registered);
@@ -325,13 +314,13 @@ static void a_removed_model_stays_removed(void **state)
     assert_int_equal(number, 1);
     assert_int_equal(models(&client, ""), 2);
     party_leave(&client);
-    restart(house);
+    party_restart(house);
     party_client(&client, house);
     assert_int_equal(models(&client, ""), 2);
     assert_int_equal(order(&client, MESSAGE_REMOVE, REMOVE_MODEL, "m", &number), ERR_OK);
     assert_int_equal(number, 2);
     party_leave(&client);
-    restart(house);
+    party_restart(house);
     party_client(&client, house);
     assert_int_equal(models(&client, ""), 0);
     party_leave(&client);

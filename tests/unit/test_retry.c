@@ -176,17 +176,6 @@ static void expect_answer(struct party *client, uint64_t zero)
         assert_int_equal(rows[i], i == zero ? 0 : rng_mix64(i));
 }
 
-static void restart(struct party_house *house)
-{
-    struct why why = { "" };
-    loop_stop(house->loop);
-    pthread_join(house->thread, NULL);
-    loop_free(&house->loop);
-    if (loop_new(&house->config, &house->loop, &why))
-        fail_msg("%s", why.text);
-    assert_int_equal(pthread_create(&house->thread, NULL, party_run, house), 0);
-}
-
 static void what_failed_is_run_again_and_nothing_else(void **state)
 {
     struct party client, worker;
@@ -211,7 +200,7 @@ static void what_failed_is_run_again_and_nothing_else(void **state)
     assert_int_equal(order(&client, MESSAGE_RETRY, &number), ERR_REFUSED); /* nothing is left */
     party_leave(&worker);
     party_leave(&client);
-    restart(*state);
+    party_restart(*state);
     greet(&client, *state);
     assert_int_equal(figure(&client, "samples_failed"), 0);
     assert_int_equal(figure(&client, "samples_done"), SAMPLES);
@@ -233,12 +222,12 @@ static void a_cancelled_job_goes_on_where_it_was(void **state)
     expect_order(&client, MESSAGE_CANCEL);
     party_leave(&worker);
     party_leave(&client);
-    restart(house);
+    party_restart(house);
     greet(&client, house);
     assert_true(is(&client, "cancelled"));
     expect_order(&client, MESSAGE_RETRY);
     party_leave(&client);
-    restart(house);
+    party_restart(house);
     greet(&client, house);
     assert_int_equal(figure(&client, "samples_done"), 10);
     party_worker(&worker, house, "w", "cpu", 1000, 1);
